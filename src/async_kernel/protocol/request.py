@@ -1,0 +1,76 @@
+"""One request from a client, and the context variable that says which one is being served.
+
+A :class:`Request` is made once, where its frames were checked and parsed, and travels unchanged to the
+handler. ``current_request`` follows the context: tasks started by a cell inherit it, which is how their
+output finds the cell that started them.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from async_kernel.typing import Channel, Content, Header, Job
+
+__all__ = ["Request", "current_request"]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Request:
+    """A parsed request.
+
+    Attributes:
+        channel: where it arrived; its reply leaves there.
+        identity: the routing prefix of the client (empty where there are no sockets).
+        header: the request's header; replies and outputs carry it as their parent header.
+        buffers: binary buffers, not copied from the wire.
+        received: :func:`time.monotonic` at arrival, seconds.
+    """
+
+    channel: Channel
+    header: Header
+    parent_header: dict[str, Any]
+    metadata: dict[str, Any]
+    content: Content
+    identity: Sequence[bytes] = ()
+    buffers: Sequence[bytes | bytearray | memoryview] = ()
+    received: float = field(default_factory=time.monotonic)
+
+    @property
+    def msg_id(self) -> str:
+        return self.header["msg_id"]
+
+    @property
+    def msg_type(self) -> str:
+        return self.header["msg_type"]
+
+    @property
+    def subshell_id(self) -> str | None:
+        """The subshell that it is for; None is the main shell (JEP 91)."""
+        return self.header.get("subshell_id")
+
+    def as_job(self) -> Job:
+        """The request in the documented shape that user code sees."""
+        return cast(
+            "Job",
+            {
+                "msg": {
+                    "channel": self.channel,
+                    "header": self.header,
+                    "parent_header": self.parent_header,
+                    "metadata": self.metadata,
+                    "content": self.content,
+                    "buffers": list(self.buffers),
+                },
+                "ident": list(self.identity),
+                "received_time": self.received,
+            },
+        )
+
+
+current_request: ContextVar[Request | None] = ContextVar("async_kernel_current_request", default=None)
