@@ -1,0 +1,206 @@
+"""One cell: one request to run code, in one cancel scope, with a reason when it is cut short.
+
+The scope is entered exactly around the user's code (:meth:`Cell.boundary`), by the shell that runs it, and it
+is the only thing that absorbs the cell's own cancellation. Whatever cuts a cell short says why first
+(:meth:`Cell.cut`); the error that the user is shown follows from that cause (:meth:`Cell.translate`), so
+that nobody ever reads a traceback of the machinery.
+
+A cell belongs to the thread whose loop runs it. ``cut`` may be called from any thread; the rest may not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+import anyio
+
+from async_kernel.shell.interrupts import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.protocol.request import Request
+
+__all__ = ["Cancelled", "Cause", "Cell", "current_cell", "user_traceback"]
+
+Cause = Literal["interrupt", "deadline", "cancel", "shutdown"]
+State = Literal["queued", "running", "awaiting", "blocking", "ended"]
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class Cancelled(BaseException):
+    """A cell was cancelled by request, or because its kernel closes; the message is the reason given."""
+
+
+class Cell:
+    """A request to run code, while it is queued, runs and ends.
+
+    Attributes:
+        request: what asked for it.
+        timeout: seconds that the code may take; 0 is for ever.
+        cause: why it was cut short, None if it was not.
+        reason: words that came with the cause.
+        gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
+    """
+
+    def __init__(self, request: Request, *, token: LoopToken, timeout: float = 0.0) -> None:
+        self.request = request
+        self.timeout = timeout
+        self.token = token
+        self.gate = Gate(token.thread_id)
+        self.cause: Cause | None = None
+        self.reason: str | None = None
+        self.began: float | None = None
+        self.ended: float | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._waits: list[Callable[[BaseException], object]] = []
+        self._waits_lock = threading.Lock()
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """What it does at this moment, seen from any thread."""
+        if self.ended is not None:
+            return "ended"
+        if self.began is None:
+            return "queued"
+        return "blocking" if self.gate.inside else "awaiting"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Self]:
+        """The time from the cell's begin to its end; sets the context variable."""
+        self.began = time.monotonic()
+        token = current_cell.set(self)
+        try:
+            yield self
+        finally:
+            self.ended = time.monotonic()
+            current_cell.reset(token)
+
+    @contextlib.contextmanager
+    def boundary(self) -> Iterator[None]:
+        """The cell's cancel scope, around the user's code and nothing else.
+
+        Entered again from inside (``%run``, ``run_cell``) it does nothing: the outermost one counts.
+        """
+        if self._scope is not None:
+            yield
+            return
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            if self.timeout > 0:
+                scope.deadline = anyio.current_time() + self.timeout
+            if self.cause is not None:
+                scope.cancel()
+            yield
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether its scope was cancelled, by a cause or by its deadline."""
+        return self._scope is not None and self._scope.cancel_called
+
+    # -- cutting short ---------------------------------------------------------------------------------------
+
+    def cut(self, cause: Cause, reason: str | None = None) -> None:
+        """Cut the cell short; safe from any thread, harmless when it has ended. The first cause stands."""
+        if self.ended is not None:
+            return
+        if self.cause is None:
+            self.cause, self.reason = cause, reason
+        with self._waits_lock:
+            waits, self._waits = self._waits, []
+        for give_up in waits:
+            give_up(KeyboardInterrupt())
+        self.token.call_soon(self._cancel_scope)
+
+    def _cancel_scope(self) -> None:
+        if self._scope is not None and self.ended is None:
+            self._scope.cancel()
+
+    @contextlib.contextmanager
+    def waiting(self, give_up: Callable[[BaseException], object]) -> Iterator[None]:
+        """While synchronous code of the cell waits for something of ours: ``give_up(exc)`` ends that wait."""
+        with self._waits_lock:
+            if self.cause is None:
+                self._waits.append(give_up)
+        if self.cause is not None:
+            give_up(KeyboardInterrupt())
+        try:
+            yield
+        finally:
+            with self._waits_lock, contextlib.suppress(ValueError):
+                self._waits.remove(give_up)
+
+    # -- what the user sees ----------------------------------------------------------------------------------
+
+    def translate(self, exc: BaseException) -> BaseException | None:
+        """The exception to show for ``exc``.
+
+        Returns:
+            ``exc`` itself when it is the user's own; the error of the cause when the cell was cut short;
+            None when ``exc`` is a cancellation that belongs to somebody else and must go on as it is.
+        """
+        cancelled_class = anyio.get_cancelled_exc_class()
+        if self.cause is None and self.cancelled:
+            self.cause = "deadline"
+        machinery: tuple[type[BaseException], ...] = (cancelled_class,)
+        if self.cause is not None:
+            machinery = (cancelled_class, KeyboardInterrupt)
+        own: BaseException | None = exc
+        if isinstance(exc, BaseExceptionGroup):
+            _, own = exc.split(machinery)
+        elif isinstance(exc, machinery):
+            own = None
+        if own is not None:
+            return exc if own is exc else own
+        if self.cause is None:
+            return None
+        return self._error_of_cause().with_traceback(user_traceback(_deepest(exc).__traceback__))
+
+    def _error_of_cause(self) -> BaseException:
+        if self.cause == "deadline":
+            return TimeoutError(f"the cell ran longer than its deadline of {self.timeout:g} s")
+        if self.cause == "interrupt":
+            return KeyboardInterrupt(*((self.reason,) if self.reason else ()))
+        return Cancelled(self.reason or ("the kernel is shutting down" if self.cause == "shutdown" else "cancelled"))
+
+
+def _deepest(exc: BaseException) -> BaseException:
+    """The first leaf of a group: where the user's code stood."""
+    while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
+        exc = exc.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- leaf of any type
+    return exc  # pyright: ignore[reportUnknownVariableType]
+
+
+def _is_machinery(filename: str) -> bool:
+    if filename.startswith(_PACKAGE):
+        return True
+    roots = [sys.modules[name].__file__ for name in ("trio", "anyio", "asyncio") if name in sys.modules]
+    return any(root is not None and filename.startswith(str(Path(root).parent)) for root in roots)
+
+
+def user_traceback(tb: TracebackType | None) -> TracebackType | None:
+    """``tb`` without the frames of the machinery at its end, so that it stops where the user's code stood."""
+    entries: list[TracebackType] = []
+    while tb is not None:
+        entries.append(tb)
+        tb = tb.tb_next
+    while entries and _is_machinery(entries[-1].tb_frame.f_code.co_filename):
+        entries.pop()
+    kept: TracebackType | None = None
+    for entry in reversed(entries):
+        kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept
+
+
+current_cell: ContextVar[Cell | None] = ContextVar("async_kernel_current_cell", default=None)

@@ -1,0 +1,211 @@
+"""Raising KeyboardInterrupt in a cell, and nowhere else.
+
+A cell's coroutine is driven through its :class:`Gate`, which therefore knows at every moment whether the
+cell's code is on the stack of its thread. An :class:`Interrupter` cuts a cell short from any thread:
+
+1. the cell is told the cause, what it waits for in our own code gives up, its cancel scope is cancelled as soon as
+   its loop turns: enough for every cell that awaits, or waits for input;
+2. for code that blocks the loop, KeyboardInterrupt is raised in the thread. In the main thread with our SIGINT handler
+   installed, by that signal: it also ends system calls such as a sleep, and the handler sees the very frame that it
+   interrupted. Elsewhere by CPython's asynchronous exception, at the next bytecode; a blocking C call cannot be
+   interrupted there.
+
+An interrupt never leaves its cell. The handler raises only while the gate is entered and the interrupted frame is
+not the gate's own; an asynchronous exception is only set while the gate is entered, under the gate's lock, and is
+withdrawn when the gate is left. What strikes in between is kept and thrown into the cell when it continues.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.shell.cell import Cause, Cell
+
+__all__ = ["Gate", "Interrupter", "Interrupted"]
+
+Interrupted = Literal["awaiting", "blocking", "queued", "ended"]
+"""How an interrupt found its cell."""
+
+
+class Gate:
+    """Where a cell's code is entered and left, step by step.
+
+    Only the thread that runs the cell drives it; ``inside`` may be read and :meth:`strike` called from any thread.
+    """
+
+    __slots__ = ("_armed", "_lock", "_thread_id", "inside", "pending")
+
+    def __init__(self, thread_id: int) -> None:
+        self._thread_id = thread_id
+        self._lock = threading.Lock()
+        self._armed = False
+        self.inside = False
+        self.pending = False
+
+    @types.coroutine
+    def drive(self, coro: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+        """Await ``coro`` step by step. It must catch everything itself and return None.
+
+        A step is made inside ``list.extend(map(...))`` so that what it yields is stored before the interpreter
+        can raise an asynchronous exception in this frame: a lost trap would leave the task asleep for ever.
+        """
+        step: Callable[[Any], Any] = coro.send
+        value: Any = None
+        while True:
+            if self.pending and step == coro.send:
+                self.pending = False
+                step, value = coro.throw, KeyboardInterrupt()
+            trap: list[Any] = []
+            try:
+                self._enter()
+                trap.extend(map(step, (value,)))
+            except KeyboardInterrupt:
+                # coro raises nothing, so this struck in a frame of ours.
+                self.pending = True
+            finally:
+                self._leave()
+            if not trap:
+                if getattr(coro, "cr_frame", None) is None:
+                    return
+                step, value = coro.send, None  # struck before the step: make it, with the interrupt
+                continue
+            try:
+                value = yield trap[0]
+                step = coro.send
+            except BaseException as exc:  # noqa: BLE001 -- whatever the loop throws in goes to the cell
+                value, step = exc, coro.throw
+
+    def _enter(self) -> None:
+        self.inside = True
+
+    def _leave(self) -> None:
+        while True:
+            try:
+                with self._lock:
+                    self.inside = False
+                    if self._armed:
+                        _set_async_exc(self._thread_id, None)
+                        self._armed = False
+            except KeyboardInterrupt:
+                self.pending = True
+            else:
+                return
+
+    def owns_frame(self, frame: types.FrameType | None) -> bool:
+        """Whether the frame is the gate's own code, where nothing may be raised."""
+        return frame is not None and frame.f_code in _GATE_CODES
+
+    def strike(self) -> bool:
+        """Raise KeyboardInterrupt in the cell at its thread's next bytecode; False if it is not on the stack.
+
+        Not for the main thread while it has our signal handler.
+        """
+        with self._lock:
+            if not self.inside:
+                return False
+            if not self._armed:
+                self._armed = True
+                _set_async_exc(self._thread_id, KeyboardInterrupt)
+            return True
+
+
+_GATE_CODES = frozenset({Gate.drive.__code__, Gate._enter.__code__, Gate._leave.__code__})  # noqa: SLF001
+
+
+def _set_async_exc(thread_id: int, exc: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(exc) if exc else None)
+
+
+class Interrupter:
+    """Interrupts the cells of one loop.
+
+    Args:
+        token: the loop whose cells these are.
+        by_signal: whether our SIGINT handler is installed and the loop runs in the main thread.
+        grace: seconds to let the loop turn before an asynchronous exception is used.
+    """
+
+    def __init__(self, token: LoopToken, *, by_signal: bool = False) -> None:
+        self.token = token
+        self.by_signal = by_signal
+        self.foreground: Cell | None = None
+        self._signalled: Cell | None = None
+
+    def interrupt(self, cell: Cell | None = None, cause: Cause = "interrupt", reason: str | None = None) -> Interrupted:
+        """Cut ``cell`` (the foreground cell when None) short; from any thread.
+
+        Returns:
+            what it was doing: ``blocking`` means that it holds the loop, so that a C call which does not
+            return cannot be interrupted outside the main thread.
+        """
+        cell = cell or self.foreground
+        if cell is None or cell.state == "ended":
+            return "ended"
+        state = cell.state
+        cell.cut(cause, reason)
+        if state == "queued":
+            return "queued"
+        if self.by_signal:
+            self._signalled = cell
+            raise_sigint_in_main_thread()
+        else:
+            cell.gate.strike()
+        return "blocking" if state == "blocking" else "awaiting"
+
+    def on_sigint(self, frame: types.FrameType | None) -> None:
+        """Our SIGINT handler's work: called in the main thread, at the frame that the signal interrupted.
+
+        Raises:
+            KeyboardInterrupt: exactly when that frame belongs to the foreground cell.
+        """
+        cell, target = self.foreground, self._signalled
+        self._signalled = None
+        if cell is None or cell.state == "ended" or (target is not None and target is not cell):
+            return
+        if cell.cause is None:
+            cell.cut("interrupt")
+        if not cell.gate.inside:
+            if _in_child_of(cell) and not _trio_protects(frame):
+                raise KeyboardInterrupt
+            return  # it awaits: its scope is being cancelled
+        if cell.gate.owns_frame(frame) or _trio_protects(frame):
+            return  # between two steps, or inside trio: cancelling the scope reaches it at this very await
+        raise KeyboardInterrupt
+
+
+def raise_sigint_in_main_thread() -> None:
+    """Send this process's main thread SIGINT, ending a system call that it is in."""
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)  # there the handler's event also ends time.sleep
+    else:
+        ident = threading.main_thread().ident
+        if ident is not None:
+            signal.pthread_kill(ident, signal.SIGINT)
+
+
+def _in_child_of(cell: Cell) -> bool:
+    """Whether the context that is running now is a task of the cell's own (a nursery child of its code)."""
+    from async_kernel.shell.cell import current_cell  # noqa: PLC0415 -- cell imports this module
+
+    return current_cell.get() is cell and cell.token.backend == "trio"
+
+
+def _trio_protects(frame: types.FrameType | None) -> bool:
+    """Whether trio has marked the interrupted code as one where KeyboardInterrupt would break its state."""
+    trio = sys.modules.get("trio")
+    if trio is None or frame is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return bool(trio.lowlevel.currently_ki_protected())

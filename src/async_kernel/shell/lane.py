@@ -1,0 +1,89 @@
+"""A lane serves requests one after another, in one long-lived task of one loop.
+
+Requests are handed in from any thread (:meth:`Lane.submit`) and served in order. Because it is always the same
+task, context variables that one cell sets are there in the next. Only the lane's task takes from the queue, but whoever
+wants to abort what waits may take all of it at once (:meth:`Lane.take_queued`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskStatus
+
+from async_kernel.lifetime.loop_token import current_loop_token
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.protocol.request import Request
+
+__all__ = ["Lane"]
+
+
+class Lane:
+    """A queue of requests and the task that serves them.
+
+    Args:
+        name: for people.
+        serve: awaited for each request; an exception that it lets out ends the lane and goes to its nursery.
+    """
+
+    def __init__(self, name: str, serve: Callable[[Request], Awaitable[None]]) -> None:
+        self.name = name
+        self._serve = serve
+        self._queue: deque[Request] = deque()
+        self._token: LoopToken | None = None
+        self._wake: anyio.Event | None = None
+        self._waking = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def token(self) -> LoopToken:
+        """The loop that it runs in.
+
+        Raises:
+            RuntimeError: before :meth:`run` has begun.
+        """
+        if self._token is None:
+            msg = f"lane {self.name!r} does not run yet"
+            raise RuntimeError(msg)
+        return self._token
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; from any thread, also before the lane runs."""
+        self._queue.append(request)
+        if self._token is not None and not self._waking:
+            self._waking = True
+            self._token.call_soon(self._notify)
+
+    def _notify(self) -> None:
+        self._waking = False
+        if self._wake is not None:
+            self._wake.set()
+
+    def take_queued(self) -> list[Request]:
+        """Remove and return all that waits."""
+        taken: list[Request] = []
+        while self._queue:
+            taken.append(self._queue.popleft())
+        return taken
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        self._token = current_loop_token()
+        task_status.started()
+        while True:
+            while self._queue:
+                await self._serve(self._queue.popleft())
+                await anyio.lowlevel.checkpoint()  # a row of synchronous cells must not starve the loop's other tasks
+            self._wake = anyio.Event()
+            if not self._queue:
+                await self._wake.wait()
+            self._wake = None
