@@ -76,6 +76,11 @@ class Cell:
             return "queued"
         return "blocking" if self.gate.inside else "awaiting"
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began to run, until its end."""
+        return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
+
     @contextlib.contextmanager
     def running(self) -> Iterator[Self]:
         """The time from the cell's begin to its end; sets the context variable."""

@@ -131,7 +131,6 @@ class Interrupter:
     Args:
         token: the loop whose cells these are.
         by_signal: whether our SIGINT handler is installed and the loop runs in the main thread.
-        grace: seconds to let the loop turn before an asynchronous exception is used.
     """
 
     def __init__(self, token: LoopToken, *, by_signal: bool = False) -> None:
@@ -153,6 +152,7 @@ class Interrupter:
         state = cell.state
         cell.cut(cause, reason)
         if state == "queued":
+            cell.gate.pending = True  # it is thrown in at the first line
             return "queued"
         if self.by_signal:
             self._signalled = cell

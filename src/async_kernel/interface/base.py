@@ -1,0 +1,535 @@
+"""The interface: the root of a kernel's life, and the one place where options come in.
+
+``async with Interface() as interface:`` opens everything inside one cancel scope, the root; :meth:`BaseInterface.stop`
+cancels that scope and nothing else does. Leaving the context closes in order: requests are no longer read, cells are cut
+short and waited for, what they wrote and the last replies leave, the carrier (sockets) closes.
+:meth:`BaseInterface.launch_instance` is the same in a process of its own.
+
+Subclasses say how messages are carried (:meth:`BaseInterface.carrier`) and what is to be run before the first request
+(:meth:`BaseInterface.prepare`).
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import os
+import sys
+import uuid
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import anyio
+from traitlets import Bool, CFloat, Dict, Type, Unicode, UseEnum, default
+from traitlets.config import Application
+from traitlets.utils.importstring import import_item
+
+from async_kernel.interface.settings import ClosingSettings
+from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.lifetime.pending import Pending
+from async_kernel.protocol.request import current_request
+from async_kernel.slot import HasInterface, configurable_classes, slot
+from async_kernel.typing import Backend, Channel, NoValue, NoValueType
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from async_kernel.kernel import Kernel
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.protocol.wire import Wire
+    from async_kernel.shell.base import BaseShell
+    from async_kernel.typing import Content, Header, Message
+
+__all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_header"]
+
+T_shell_co = TypeVar("T_shell_co", covariant=True)
+
+
+class DictValueLiteralEval(Dict[str, Any]):
+    """A Dict trait whose command-line values are read as Python literals where they are one."""
+
+    def from_string_list(self, s_list: list[str]) -> Any:
+        return {key: _literal(value) for key, value in super().from_string_list(s_list).items()}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportOptionalMemberAccess]
+
+
+def _literal(value: Any) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+
+
+def extract_header(msg_or_header: Mapping[str, Any] | None) -> Any:
+    """The header of a message, or the header itself.
+
+    Raises:
+        KeyError: if it is neither.
+    """
+    if not msg_or_header:
+        return {}
+    if "header" in msg_or_header:
+        return dict(msg_or_header["header"])
+    msg_or_header["msg_id"]
+    return dict(msg_or_header)
+
+
+class _InterfaceMeta(type(Application)):
+    """Gives the slot back when making an interface fails, in whichever ``__init__``."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        before = slot.get()
+        try:
+            return super().__call__(*args, **kwargs)
+        except BaseException:
+            taken = slot.get()
+            if taken is not before:
+                slot.release(taken)
+            raise
+
+
+class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell_co], metaclass=_InterfaceMeta):
+    """One kernel and everything that keeps it alive. At most one exists in a process at a time.
+
+    Args:
+        argv: the command line. Not given: no arguments; None: ``sys.argv``; a list: that list.
+        kernel_class: what serves requests.
+        shell_class: what runs code.
+        user_ns: the very dict that cells shall use as their namespace.
+        **kwargs: traits.
+
+    Raises:
+        RuntimeError: if the process has an interface already.
+    """
+
+    classes: ClassVar[list[Any]] = configurable_classes
+    name = Unicode("async").tag(config=True)
+    "The name of the kernel, as in its kernelspec."
+    host = Unicode(None, allow_none=True).tag(config=True)
+    "The GUI main loop to run as host: tk or qt."
+    host_options = DictValueLiteralEval(allow_none=True).tag(config=True)
+    "Options for the host, as key=value."
+    backend = UseEnum(Backend).tag(config=True)
+    "The async library that cells run on: trio or asyncio."
+    backend_options = DictValueLiteralEval(allow_none=True).tag(config=True)
+    "Options for the async library as key=value, e.g. use_uvloop=True."
+    interface_class = Type("async_kernel.interface.base.BaseInterface", klass=Application).tag(config=True)
+    "The class of interface to start, by its dotted name."
+    kernel_class = Type("async_kernel.kernel.Kernel").tag(config=True)
+    "The class that serves requests, by its dotted name."
+    shell_class = Type(klass="async_kernel.shell.base.BaseShell").tag(config=True)
+    "The class that runs code, by its dotted name."
+    quiet = Bool(True).tag(config=True)
+    "Whether output goes to clients only; --no-quiet writes it to the terminal too."
+    launcher = Unicode("").tag(config=True)
+    "The function that starts the kernel, by its dotted name (read by the command line)."
+    grace = CFloat(5.0).tag(config=True)
+    "Seconds that cells get to end when the kernel stops."
+    allow_shutdown = Bool(True).tag(config=True)
+    "Whether a client's shutdown request stops the interface; an embedding program may refuse it."
+    handle_sigint = Bool(False).tag(config=True)
+    "Whether an embedded kernel installs its SIGINT handler, so that cells blocked in C code can be interrupted."
+
+    aliases: ClassVar[Any] = {
+        **Application.aliases,
+        ("name", "n"): "BaseInterface.name",
+        "launcher": "BaseInterface.launcher",
+        "timeout": "BaseShell.timeout",
+        "kernel_class": "BaseInterface.kernel_class",
+        "shell_class": "BaseInterface.shell_class",
+        "help_links": "Kernel.help_links",
+        "supported_features": "Kernel.supported_features",
+        "interface_class": "BaseInterface.interface_class",
+    }
+    flags: ClassVar[Any] = {
+        **Application.flags,
+        "quiet": ({"BaseInterface": {"quiet": True}}, "Send output to clients only."),
+        "no-quiet": ({"BaseInterface": {"quiet": False}}, "Write output to the terminal too."),
+    }
+
+    last_interrupt_frame: Any = None
+    kernel: Kernel[Self]
+
+    # -- the one of the process ------------------------------------------------------------------------------
+
+    def __new__(cls, argv: Any = NoValue, /, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        slot.take(self)
+        return self
+
+    def __init__(
+        self,
+        argv: Sequence[str] | None | NoValueType = NoValue,
+        /,
+        *,
+        kernel_class: Any = None,
+        shell_class: Any = None,
+        user_ns: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if kernel_class:
+            self.kernel_class = kernel_class
+        if shell_class:
+            self.shell_class = shell_class
+        self._given_user_ns = user_ns
+        self._environ = ExitStack()
+        self._root: anyio.CancelScope | None = None
+        self._token: LoopToken | None = None
+        self._launched = False
+        self._before_started: list[Callable[[], object]] = []
+        self.wire: Wire | None = None
+        self.started: Pending[None] = Pending()
+        self.stopping: Pending[None] = Pending()
+        self.stopped: Pending[None] = Pending()
+        self.initialize(argv)
+
+    @classmethod
+    def initialized(cls) -> bool:
+        """Whether the process has an interface."""
+        return slot.get() is not None
+
+    @classmethod
+    def instance(cls, *args: Any, **kwargs: Any) -> Self:
+        """The interface of the process; never makes one.
+
+        Raises:
+            RuntimeError: if there is none.
+            TypeError: if it is of another class.
+        """
+        interface = slot.get()
+        if interface is None:
+            msg = f"An instance of {cls.__name__} does not exist."
+            raise RuntimeError(msg)
+        if not isinstance(interface, cls):
+            msg = f"The interface of this process is a {type(interface).__name__}, not a {cls.__name__}."
+            raise TypeError(msg)
+        return interface
+
+    @classmethod
+    def clear_instance(cls) -> None:
+        """Not supported: an interface leaves by stopping."""
+        msg = "stop the interface instead"
+        raise NotImplementedError(msg)
+
+    # -- options ---------------------------------------------------------------------------------------------
+
+    @default("backend")
+    def _default_backend(self) -> Backend:
+        library = _running_library()
+        if library is not None:
+            return Backend(library)
+        try:
+            import trio  # noqa: F401, PLC0415 -- a browser has none
+        except ImportError:
+            return Backend.asyncio
+        return Backend.trio
+
+    @default("shell_class")
+    def _default_shell_class(self) -> Any:
+        return import_item("async_kernel.shell.ipshell.IPShell")
+
+    def initialize(self, argv: Sequence[str] | None | NoValueType = NoValue) -> None:
+        """Read the options; called once, by ``__init__``."""
+
+        def initialized_already(*_: Any, **__: Any) -> None:
+            msg = "Already initialized!"
+            raise RuntimeError(msg)
+
+        self.initialize = initialized_already  # type: ignore[method-assign]
+        self._set_default_env("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        self._set_default_env("UV_PROJECT_ENVIRONMENT", sys.prefix)
+        self.configure([] if argv is NoValue else sys.argv[1:] if argv is None else list(argv))
+        self.interface_class = type(self)
+
+    def configure(self, argv: list[str]) -> None:
+        """Read the command line and what configuration files this interface has."""
+        self.parse_command_line(argv)
+
+    def _set_default_env(self, name: str, value: str) -> None:
+        if not os.environ.get(name):
+            before = os.environ.get(name)
+            os.environ[name] = value
+            self._environ.callback(_restore_env, name, before)
+
+    @property
+    def summary(self) -> str:
+        """What was started, in one line."""
+        return f"name={self.name!r} backend={self.backend.value!r}"
+
+    # -- launching ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def launch_instance(cls, argv: Sequence[str] | None = None, kernel_class: Any = None, shell_class: Any = None, **kwargs: Any) -> None:
+        """Make an interface, run it until it stops, and exit; blocking.
+
+        Raises:
+            RuntimeError: if the process has an interface already.
+            SystemExit: always, in the end.
+        """
+        if cls.initialized():
+            msg = "An interface already exists in this process."
+            raise RuntimeError(msg)
+        app = None
+        try:
+            app = cls(argv, kernel_class=kernel_class, shell_class=shell_class, **kwargs)
+            app.start()
+            app.exit()
+        finally:
+            if app is not None:
+                slot.release(app)
+            app = None
+            gc.collect()
+
+    def start(self) -> None:
+        """Run until stopped; blocking. Outside the main thread, blocking user code cannot be interrupted in C calls.
+
+        Raises:
+            RuntimeError: if this is not the process's interface.
+        """
+        if slot.get() is not self:
+            msg = "This is not the global instance: it was stopped, or another interface was made."
+            raise RuntimeError(msg)
+        from async_kernel.event_loop.run import run  # noqa: PLC0415 -- embedding does without
+        from async_kernel.typing import RunSettings  # noqa: PLC0415
+
+        self._launched = True
+        options = dict(self.backend_options or {})
+        if self.backend is Backend.asyncio and not options and self.host is None and _uvloop_installed():
+            options["use_uvloop"] = True
+        settings = RunSettings(backend=self.backend, backend_options=options, host=self.host, host_options=self.host_options)
+        try:
+            run(self.run, (), settings)
+        finally:
+            self._release()
+
+    async def run(self, *, stopped: Callable[[], object] | None = None) -> None:
+        """Open the interface and stay until it is stopped; then call ``stopped``, also after a failure."""
+        try:
+            async with self:
+                await anyio.sleep_forever()
+        finally:
+            if stopped is not None:
+                stopped()
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncIterator[Self]:
+        if self.stopping.done() or self.started.done():
+            msg = "Stopped early"
+            raise RuntimeError(msg)
+        self._token = current_loop_token()
+        self.backend = Backend(self._token.backend)
+        body_error: BaseException | None = None
+        try:
+            with anyio.CancelScope() as self._root, self.process_state():
+                async with anyio.create_task_group() as channels, self.carrier(channels) as wire:
+                    self.wire = wire
+                    async with self.kernel.running(wire, **self.shell_options()):
+                        with self.user_io(wire):
+                            await self.prepare()
+                            await self.kernel.serve()
+                            self._started()
+                            try:
+                                yield self
+                            except Exception as exc:  # noqa: BLE001 -- leaves as itself, below, when all is closed
+                                body_error = exc
+                            finally:
+                                self.stop()
+        except BaseExceptionGroup as group:
+            if body_error is not None:
+                msg = "the body and the interface failed"
+                raise BaseExceptionGroup(msg, [body_error, group]) from None
+            raise
+        finally:
+            self.stop()
+            self._release()
+        if body_error is not None:
+            raise body_error
+
+    def _started(self) -> None:
+        self.log.info("started %s", self.summary)
+        self.started.set_result(None)
+        for send in self._before_started:
+            send()
+        self._before_started.clear()
+
+    def stop(self) -> None:
+        """Stop: from any thread, any number of times; returns at once. The context, or ``start``, is then left."""
+        if self.stopping.done():
+            return
+        self.stopping.set_result(None)
+        if not self.started.done():
+            self.started.cancel("Stopped early")
+        if self._token is None:
+            self._release()
+            return
+        self.closing_begins()
+        self._token.call_soon(self._cancel_root)
+
+    def _cancel_root(self) -> None:
+        if self._root is not None:
+            self._root.cancel()
+
+    def _release(self) -> None:
+        self._environ.close()
+        slot.release(self)
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+    # -- what subclasses say -----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def carrier(self, channels: TaskGroup) -> AsyncIterator[Wire]:
+        """Open what carries messages, as tasks of ``channels``; leaving lets the last ones out and closes it.
+
+        It must set :attr:`kernel` first.
+        """
+        msg = f"{type(self).__name__} does not say how its messages are carried"
+        raise NotImplementedError(msg)
+        yield  # pragma: no cover
+
+    async def prepare(self) -> None:
+        """Run what comes before the first request."""
+
+    def closing_begins(self) -> None:
+        """Called once by :meth:`stop`, in its thread: read no more requests, cut cells short."""
+
+    def shell_options(self) -> dict[str, Any]:
+        """Arguments for the shell's constructor beside its wire."""
+        return {}
+
+    @contextmanager
+    def user_io(self, wire: Wire) -> Iterator[None]:
+        """Put the user's streams in place."""
+        from async_kernel.shell.user_io import user_io  # noqa: PLC0415 -- the shell's part
+
+        with user_io(wire, fallback=self.kernel.last_parent if self._launched else None):
+            yield
+
+    @contextmanager
+    def process_state(self) -> Iterator[None]:
+        """Whatever of the process is changed while the interface lives, and given back."""
+        with ExitStack() as stack:
+            path = sys.path[:]
+            if not self._launched:
+                stack.callback(_restore_list, sys.path, path)
+            yield
+
+    @property
+    def closing(self) -> ClosingSettings:
+        """How long closing may take."""
+        return ClosingSettings(grace_s=self.grace)
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    def msg(
+        self,
+        msg_type: str,
+        *,
+        content: Content | None = None,
+        parent: Mapping[str, Any] | None = None,
+        header: Header | None = None,
+        metadata: dict[str, Any] | None = None,
+        channel: Channel = Channel.shell,
+    ) -> Message:
+        """Make a message. Its parent defaults to the request of the context."""
+        if parent is None:
+            request = current_request.get()
+            parent = request.header if request is not None else None  # pyright: ignore[reportAssignmentType]
+        parent_header = extract_header(parent)
+        if header is None:
+            header = {
+                "date": datetime.now(UTC),
+                "msg_id": str(uuid.uuid4()),
+                "session": parent_header.get("session", ""),
+                "username": "",
+                "version": _protocol_version(),
+                "msg_type": msg_type,
+            }
+        return {  # pyright: ignore[reportReturnType] -- buffers are added by who has some
+            "channel": channel,
+            "header": header,
+            "parent_header": parent_header,
+            "content": {} if content is None else content,
+            "metadata": {} if metadata is None else metadata,
+        }
+
+    def iopub_send(
+        self,
+        msg_or_type: Mapping[str, Any] | str,
+        *,
+        content: Content | None = None,
+        metadata: dict[str, Any] | None = None,
+        parent: Mapping[str, Any] | None | NoValueType = NoValue,
+        ident: bytes | None = None,
+        buffers: Sequence[bytes] | None = None,
+    ) -> None:
+        """Send on iopub; before the start it is kept, and sent then (dropped if the interface stops early).
+
+        Args:
+            msg_or_type: a message type, or a whole message (then the other arguments are ignored).
+            parent: not given: the request of the context; None: no parent.
+            ident: the topic.
+        """
+        if self.stopped.done():
+            return
+        if not isinstance(msg_or_type, str):
+            content, metadata = msg_or_type["content"], msg_or_type.get("metadata")
+            parent, buffers = msg_or_type.get("parent_header"), msg_or_type.get("buffers")
+            msg_or_type = str(msg_or_type["header"]["msg_type"])
+        if parent is NoValue:
+            request = current_request.get()
+            parent = request.header if request is not None else None  # pyright: ignore[reportAssignmentType]
+        elif parent is not None:
+            parent = extract_header(parent)
+
+        def send(msg_type: str = msg_or_type, header: Any = parent) -> None:
+            if self.wire is not None:
+                self.wire.publish(msg_type, content or {}, parent=header, metadata=metadata, buffers=buffers or (), topic=ident)
+
+        if self.wire is not None and self.started.done():
+            send()
+        elif not self.stopping.done():
+            self._before_started.append(send)
+
+    def input_request(self, prompt: str, *, password: bool = False) -> str:
+        """Ask the client of the running cell for a line; blocks the calling thread."""
+        from async_kernel.shell.user_io import ask  # noqa: PLC0415
+
+        return ask(prompt, password=password)
+
+
+def _restore_env(name: str, before: str | None) -> None:
+    if before is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = before
+
+
+def _restore_list(current: list[Any], before: list[Any]) -> None:
+    current[:] = before
+
+
+def _running_library() -> str | None:
+    import sniffio  # noqa: PLC0415 -- anyio and trio bring it
+
+    try:
+        return sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return None
+
+
+def _uvloop_installed() -> bool:
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    return any(find_spec(name) is not None for name in ("uvloop", "winloop"))
+
+
+def _protocol_version() -> str:
+    from async_kernel.kernel.info import PROTOCOL_VERSION  # noqa: PLC0415
+
+    return PROTOCOL_VERSION

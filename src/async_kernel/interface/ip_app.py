@@ -1,0 +1,92 @@
+"""The interface for everyday use: IPython's profiles, configuration files, startup code and extensions, over ZMQ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from IPython.core.application import BaseIPythonApplication
+from IPython.core.profiledir import ProfileDir
+from IPython.core.shellapp import InteractiveShellApp, shell_aliases, shell_flags
+from traitlets import Unicode
+
+from async_kernel.interface.base import T_shell_co
+from async_kernel.interface.zmq import ZMQInterface
+from async_kernel.slot import configurable_classes
+
+if TYPE_CHECKING:
+    from async_kernel.shell.ipshell import IPShell
+
+__all__ = ["IPApp"]
+
+if ProfileDir not in configurable_classes:
+    configurable_classes.append(ProfileDir)
+
+
+class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellApp):
+    """An IPython kernel over ZMQ.
+
+    Its initialisation runs, in this order and before the first request is served: ``sys.path``, GUI and pylab,
+    startup files and ``exec_lines``, extensions.
+    """
+
+    name = Unicode("async").tag(config=True)
+    "The name of the kernel, as in its kernelspec."
+    description = Unicode("An IPython kernel whose every part lives in a nursery.").tag(config=True)
+    "What --help prints first."
+
+    aliases: ClassVar[Any] = {
+        **ZMQInterface.aliases,
+        "profile-dir": "ProfileDir.location",
+        "profile": "BaseIPythonApplication.profile",
+        "ipython-dir": "BaseIPythonApplication.ipython_dir",
+        "config": "BaseIPythonApplication.extra_config_file",
+        **shell_aliases,
+    }
+    flags: ClassVar[Any] = {
+        **ZMQInterface.flags,
+        "automagic": ({"InteractiveShell": {"automagic": True}}, "Call magics without the leading %."),
+        "no-automagic": ({"InteractiveShell": {"automagic": False}}, "Call magics with the leading % only."),
+        **shell_flags,
+    }
+
+    shell: IPShell | None = None
+
+    @property
+    def user_ns(self) -> dict[str, Any] | None:
+        """The namespace of the cells."""
+        return self.shell.user_ns if self.shell is not None else self._given_user_ns
+
+    def configure(self, argv: list[str]) -> None:
+        """Read the command line, then the profile's configuration files; the command line wins."""
+        self.parse_command_line(argv)
+        command_line = self.cli_config.copy() if hasattr(self, "cli_config") else None
+        self.init_profile_dir()
+        self.init_config_files()
+        self.load_config_file()
+        if command_line is not None:
+            self.update_config(command_line)
+
+    def init_crash_handler(self) -> None:
+        """None: an interface takes no excepthook from its process."""
+
+    def shell_options(self) -> dict[str, Any]:
+        return {
+            "profile_dir": self.profile_dir,
+            "ipython_dir": self.ipython_dir,
+            "user_ns": self._given_user_ns,
+            "launched": self._launched,
+        }
+
+    async def prepare(self) -> None:
+        self.shell = self.kernel.shell  # pyright: ignore[reportAttributeAccessIssue] -- an IPShell unless a user says otherwise
+        if self.shell is None or not hasattr(self.shell, "run_cell"):
+            return
+        self.init_path()
+        self.init_gui_pylab()
+        self.init_code()
+        self.init_extensions()
+
+    def stop(self) -> None:
+        super().stop()
+        if self.stopped.done():
+            self.shell = None

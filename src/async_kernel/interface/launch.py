@@ -1,0 +1,37 @@
+"""``launch_interface``: what the command line and kernelspecs start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from traitlets.utils.importstring import import_item
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_INTERFACE", "launch_interface"]
+
+DEFAULT_INTERFACE = "async_kernel.interface.ip_app.IPApp"
+
+
+def launch_interface(settings: Mapping[str, Any]) -> None:
+    """Run an interface until it stops; blocking.
+
+    Args:
+        settings: as the command line parsed it. Only the class is looked up here (``interface_class`` or
+            ``BaseInterface.interface_class``: a class or its dotted name); all other options are read by the interface
+            itself, from the same command line.
+
+    Raises:
+        TypeError: if the class is no interface.
+        SystemExit: when it has stopped.
+    """
+    from async_kernel.interface.base import BaseInterface  # noqa: PLC0415 -- the import is part of starting
+
+    cls = settings.get("interface_class") or settings.get("BaseInterface.interface_class") or DEFAULT_INTERFACE
+    if isinstance(cls, str):
+        cls = import_item(cls)
+    if not (isinstance(cls, type) and issubclass(cls, BaseInterface)):
+        msg = f"interface_class must be a subclass of BaseInterface, not {cls!r}"
+        raise TypeError(msg)
+    cls.launch_instance()

@@ -1,0 +1,23 @@
+"""Options below the floor where traitlets stop: plain frozen data, made once when an interface opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ClosingSettings"]
+
+SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingSettings:
+    """How long closing may take.
+
+    Attributes:
+        grace_s: seconds that cells and tasks get to end after they were cancelled; then a launched kernel ends its process
+            with exit code 1, an embedded one goes on waiting and says so.
+        children_s: seconds that child processes of a launched kernel get to end after they were asked to.
+    """
+
+    grace_s: float = 5 * SECONDS
+    children_s: float = 0.5 * SECONDS

@@ -1,0 +1,191 @@
+"""The interface over ZMQ: five sockets in an I/O loop of their own, and a connection file that says where they are.
+
+The I/O loop is opened first and closed last: requests are read, and those about the kernel itself answered, while the shell
+still starts; what cells wrote until their end still leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import anyio
+import trio
+from jupyter_client.connect import ConnectionFileMixin
+from jupyter_client.session import Session
+from traitlets import Bytes, CaselessStrEnum, Instance, Integer, Unicode, default
+from traitlets.config import Application
+
+from async_kernel.channels.captured_fds import captured_fds
+from async_kernel.channels.io_loop import IOLoop, IOSettings
+from async_kernel.common import MethodNotSupported
+from async_kernel.interface.base import BaseInterface, T_shell_co
+from async_kernel.interface.process import end_children, signals_handled, watch_parent, watch_signals
+from async_kernel.slot import HasInterface
+from async_kernel.transport.codec import Codec
+from async_kernel.transport.connection import ConnectionFile, Ports
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import TaskGroup, TaskStatus
+
+    from async_kernel.protocol.request import Request
+    from async_kernel.protocol.wire import Wire
+
+__all__ = ["AsyncSession", "ZMQInterface"]
+
+
+class AsyncSession(HasInterface[Any], Session):
+    """The session of an interface: it signs, packs and checks messages. A fork is not looked for at each message."""
+
+    check_pid = False
+
+
+class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
+    """A kernel that Jupyter clients reach through ZMQ sockets."""
+
+    transport = CaselessStrEnum(["tcp", "ipc"] if sys.platform == "linux" else ["tcp"], default_value="tcp").tag(config=True)
+    "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
+    connection_file = Unicode("").tag(config=True)
+    "The JSON file that says where the sockets are; without one, a file is made in Jupyter's runtime folder."
+    ip = Unicode().tag(config=True)
+    "The address to listen at. Anything but the loopback lets other machines connect: use CURVE keys there."
+    hb_port = Integer(0).tag(config=True)
+    "The port of the heartbeat channel; 0 takes a free one."
+    shell_port = Integer(0).tag(config=True)
+    "The port of the shell channel; 0 takes a free one."
+    iopub_port = Integer(0).tag(config=True)
+    "The port of the iopub channel; 0 takes a free one."
+    stdin_port = Integer(0).tag(config=True)
+    "The port of the stdin channel; 0 takes a free one."
+    control_port = Integer(0).tag(config=True)
+    "The port of the control channel; 0 takes a free one."
+    curve_publickey = Bytes(None, allow_none=True)
+    curve_secretkey = Bytes(None, allow_none=True)
+    session = Instance(AsyncSession)
+
+    aliases: ClassVar[Any] = {
+        **BaseInterface.aliases,
+        ("f", "connection_file"): "ZMQInterface.connection_file",
+        "host": "ZMQInterface.host",
+        "host_options": "ZMQInterface.host_options",
+        "backend_options": "ZMQInterface.backend_options",
+        "backend": "ZMQInterface.backend",
+        "ip": "ZMQInterface.ip",
+        "hb": "ZMQInterface.hb_port",
+        "shell": "ZMQInterface.shell_port",
+        "iopub": "ZMQInterface.iopub_port",
+        "stdin": "ZMQInterface.stdin_port",
+        "control": "ZMQInterface.control_port",
+        "transport": "ZMQInterface.transport",
+    }
+
+    io: IOLoop
+
+    @default("session")
+    def _default_session(self) -> AsyncSession:
+        return AsyncSession(username=os.environ.get("USER", "username"), key=os.urandom(32).hex().encode())
+
+    @property
+    def summary(self) -> str:
+        return f"{super().summary} connection_file={self.connection_file!r}"
+
+    # -- launching ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        try:
+            super().start()
+        except BaseExceptionGroup as group:
+            startup, rest = group.split(PortError)
+            if startup is None or rest is not None:
+                raise
+            self.log.critical("%s", startup.exceptions[0])
+            self.exit(1)
+
+    # -- life --------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def carrier(self, channels: TaskGroup) -> AsyncIterator[Wire]:
+        self._load_connection_file()
+        self.io = io = IOLoop(self._io_settings(), Codec(self.session), self._submit, self.log)
+        self.kernel = self.kernel_class(shell_class=self.shell_class, stop=self.stop, barrier=io.barrier)
+        self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
+        self.kernel.wire = io
+        self._kernel_ended = trio.Event()
+        ended = anyio.Event()
+        with ExitStack() as stack:
+            await channels.start(self._run_io, io, ended)
+            try:
+                self.kernel.ports = {f"{name}_port": port for name, port in io.ports.as_dict().items()}
+                self._write_connection_file(io.ports, stack)
+                io.publish("status", {"execution_state": "starting"}, parent=None)
+                self._open_process(io, stack)
+                yield io
+            finally:
+                with anyio.CancelScope(shield=True):
+                    io.token.call_soon(self._kernel_ended.set)
+                    self.kernel.closing_replies()
+                    if self._launched:
+                        end_children(self.closing.children_s, self.log)
+                    io.close()
+                    await ended.wait()
+
+    async def _run_io(self, io: IOLoop, ended: anyio.Event, *, task_status: TaskStatus[Ports]) -> None:
+        """The I/O loop ends when it is closed, after the kernel: the cancellation of the root does not reach it before."""
+        try:
+            with anyio.CancelScope(shield=True):
+                await io.run(task_status=task_status)
+        finally:
+            ended.set()
+
+    def _submit(self, request: Request) -> None:
+        self.kernel.submit(request)
+
+    def _open_process(self, io: IOLoop, stack: ExitStack) -> None:
+        """Take what a kernel needs of its process, to be given back when the interface closes."""
+        if self._launched or self.handle_sigint:
+            receiver = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
+            self.kernel.interrupts_by_signal = self._in_main_thread()
+            if receiver is not None:
+                io.start_soon(watch_signals, receiver, self.stop, self._poke)
+        if not self._launched:
+            return
+        self._captured = stack.enter_context(captured_fds(io, self.kernel.last_parent))
+        parent = os.environ.get("JPY_PARENT_PID", "")
+        if parent.isdigit() and int(parent) > 1:
+            io.start_soon(watch_parent, int(parent), self.stop, self.log)
+
+    def _on_sigint(self, frame: Any) -> None:
+        if hasattr(self.kernel, "interrupter"):
+            self.kernel.interrupter.on_sigint(frame)
+
+    def _poke(self) -> None:
+        """Let the shell's loop turn, so that Python's signal handlers run."""
+        if self._token is not None:
+            self._token.call_soon(bool)
+
+    def closing_begins(self) -> None:
+        if not hasattr(self, "io"):
+            return
+        self.io.stop_reading()
+        self.kernel.cut_cells("shutdown")
+        self.io.start_soon(self._enforce_grace)
+
+    async def _enforce_grace(self) -> None:
+        """In the I/O loop: the kernel gets its grace; then a process of its own ends, and an embedded one is told on."""
+        with trio.move_on_after(self.closing.grace_s):
+            await self._kernel_ended.wait()
+            return
+        if not self._launched:
+            self.log.warning("The kernel has not ended within %g s: waiting for user code that does not stop.", self.closing.grace_s)
+            return
+        self.log.error("User code did not stop within %g s: ending the process.", self.closing.grace_s)
+        self.kernel.closing_replies()
+        await self.io.flush()
+        self._remove_connection_file()
+        end_children(self.closing.children_s, self.log)
+        os._exit(1)

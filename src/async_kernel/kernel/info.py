@@ -1,0 +1,64 @@
+"""Answers about the kernel itself: kernel_info, connect, usage; also while a cell blocks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from async_kernel.kernel.kernel import Kernel
+    from async_kernel.protocol.request import Request
+    from async_kernel.typing import Content
+
+__all__ = ["LANGUAGE_INFO", "PROTOCOL_VERSION", "connect", "kernel_info", "usage"]
+
+PROTOCOL_VERSION = "5.5"
+"""The messaging protocol that this kernel declares."""
+
+LANGUAGE_INFO: dict[str, Any] = {
+    "name": "python",
+    "version": platform.python_version(),
+    "mimetype": "text/x-python",
+    "codemirror_mode": {"name": "ipython", "version": sys.version_info.major},
+    "pygments_lexer": "ipython3",
+    "nbconvert_exporter": "python",
+    "file_extension": ".py",
+}
+
+
+def kernel_info(kernel: Kernel[Any], request: Request) -> Content:
+    """kernel_info_request."""
+    return {"status": "ok", **kernel.kernel_info}
+
+
+def connect(kernel: Kernel[Any], request: Request) -> Content:
+    """connect_request: the ports of the other channels, under both names that clients know."""
+    return {"status": "ok", **kernel.ports}
+
+
+def usage(kernel: Kernel[Any], request: Request) -> Content:
+    """usage_request: what JupyterLab's kernel usage panel shows; memory in bytes, cpu in percent of one core."""
+    import psutil  # noqa: PLC0415 -- most kernels are never asked
+
+    process = kernel.process
+    with process.oneshot():
+        own = {"pid": process.pid, "cpu": process.cpu_percent(), "memory": process.memory_info().rss}
+    cpu, memory = 0.0, 0
+    for child in [process, *process.children(recursive=True)]:
+        try:
+            cpu += own["cpu"] if child is process else child.cpu_percent()
+            memory += own["memory"] if child is process else child.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return {
+        "status": "ok",
+        "hostname": platform.node(),
+        "pid": own["pid"],
+        "kernel_cpu": cpu,
+        "kernel_memory": memory,
+        "host_cpu_percent": psutil.cpu_percent(),
+        "cpu_count": os.cpu_count(),
+        "host_virtual_memory": dict(psutil.virtual_memory()._asdict()),
+    }

@@ -1,0 +1,322 @@
+"""The kernel: takes requests from a wire, serves each on its lane, and owns what user code started.
+
+:meth:`Kernel.running` is its life. :meth:`Kernel.submit` is called by whoever reads requests, in any thread; the request
+table says where a request is served. Every request gets one ``busy``, at most one reply and one ``idle``, in this order,
+whatever its handler does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Generic
+
+import anyio
+from traitlets import Dict, List, Unicode
+from traitlets.config import LoggingConfigurable
+
+from async_kernel.kernel import execution
+from async_kernel.kernel.comms import comms_installed
+from async_kernel.kernel.helper import HelperLane
+from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
+from async_kernel.kernel.requests import REQUESTS, Route
+from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.protocol.errors import RequestError, error_content
+from async_kernel.protocol.request import current_request
+from async_kernel.shell.interrupts import Interrupted, Interrupter
+from async_kernel.shell.lane import Lane
+from async_kernel.shell.session import Session
+from async_kernel.slot import HasInterface, T_interface_co
+from async_kernel.typing import MsgType
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    import psutil
+    from comm.base_comm import CommManager
+
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.protocol.request import Request
+    from async_kernel.protocol.wire import Wire
+    from async_kernel.shell.base import BaseShell
+    from async_kernel.shell.cell import Cause, Cell
+    from async_kernel.typing import Content, Header
+
+__all__ = ["Kernel"]
+
+
+class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interface_co]):
+    """Serves the requests of Jupyter clients.
+
+    Args:
+        shell_class: runs the code.
+        stop: asks the interface to stop; called for a shutdown_request, in the thread that read it.
+        barrier: calls a function after all requests that have arrived were submitted.
+
+    Attributes:
+        wire: where replies and outputs go.
+        shell: the main shell.
+        session: the user's background tasks.
+        main_lane: the cells of the main shell, in order.
+        interrupts_by_signal: whether the SIGINT handler is ours and cells run in the main thread.
+        accepts_shutdown: False in a program that does not let its clients stop it.
+        pid: of the process that the kernel belongs to; a fork has another.
+    """
+
+    help_links = List(
+        Dict(),
+        default_value=[
+            {"text": "Python Reference", "url": "https://docs.python.org/3/"},
+            {"text": "Trio Reference", "url": "https://trio.readthedocs.io/"},
+            {"text": "AnyIO Reference", "url": "https://anyio.readthedocs.io/"},
+            {"text": "IPython Reference", "url": "https://ipython.readthedocs.io/"},
+            {"text": "Jupyter Reference", "url": "https://docs.jupyter.org/"},
+        ],
+    ).tag(config=True)
+    "Links for the help menu of a front end: a list of {'text': …, 'url': …}."
+    supported_features = List(Unicode(), default_value=[]).tag(config=True)
+    "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
+
+    wire: Wire
+    shell: BaseShell[Any]
+    session: Session
+    interrupter: Interrupter
+    comm_manager: CommManager
+
+    def __init__(
+        self,
+        *,
+        shell_class: Callable[..., BaseShell[Any]],
+        stop: Callable[[], object],
+        barrier: Callable[[Callable[[], object]], object] | None = None,
+        ports: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.ident = str(uuid.uuid4())
+        self.pid = os.getpid()
+        self.ports = ports or {}
+        self.accepts_shutdown = True
+        self.interrupts_by_signal = False
+        self.abort_until = 0.0
+        self.started = False
+        self._shell_class = shell_class
+        self._stop = stop
+        self._barrier = barrier
+        self._process: psutil.Process | None = None
+        self._shutdowns: list[tuple[Request, bool]] = []
+        self._last_parent: Header | None = None
+        self.main_lane = Lane("main shell", self._serve_in_lane)
+        self._comm_lane = Lane("comms", self._serve_in_lane)
+        self._helper = HelperLane(self._serve_now)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self, wire: Wire, **shell_options: Any) -> AsyncIterator[Session]:
+        """Open the shell, its session nursery and the comms in this loop; :meth:`serve` then begins to serve.
+
+        Leaving cuts short what runs, waits for it, and gives everything back.
+        """
+        self.wire = wire
+        token = current_loop_token()
+        self.interrupter = Interrupter(token, by_signal=self.interrupts_by_signal)
+        async with AsyncExitStack() as stack:
+            self.comm_manager = stack.enter_context(comms_installed(self))
+            self.shell = self._shell_class(wire=wire, **shell_options)
+            self.shell.start()
+            stack.callback(self.shell.close)
+            self.session = await stack.enter_async_context(Session.open(self._background_task_failed))
+            self._lanes = await stack.enter_async_context(anyio.create_task_group())
+            try:
+                yield self.session
+            finally:
+                self.cut_cells("shutdown")
+                self._lanes.cancel_scope.cancel()
+
+    async def serve(self) -> None:
+        """Begin to serve requests, those included that came before."""
+        history = getattr(self.shell, "run_history", None)
+        if history is not None:
+            await self._lanes.start(history)
+        for lane in (self._helper.run, self._comm_lane.run, self.main_lane.run):
+            await self._lanes.start(lane)
+        self.started = True
+
+    def cut_cells(self, cause: Cause, reason: str | None = None) -> None:
+        """Cut short whatever cell runs, and leave nothing queued; from any thread."""
+        if not hasattr(self, "interrupter"):
+            return
+        self.interrupter.interrupt(None, cause, reason)
+
+    def closing_replies(self) -> None:
+        """Answer what waits when the cells have ended: queued requests and the shutdown_requests themselves."""
+        for request in self.main_lane.take_queued():
+            execution.abort(self, request)
+        for request, restart in self._shutdowns:
+            content: Content = {"status": "ok", "restart": restart}
+            self.wire.reply(request, content)
+            self.wire.publish("shutdown_reply", content, parent=request.header)
+            self._status("idle", request)
+        self._shutdowns.clear()
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> None:
+        """Take a request; called in the thread that read it, never waits for user code."""
+        route = REQUESTS.get(request.msg_type)
+        if route is None:
+            self.log.warning("A client sent a message of unknown type %r; it was not served.", request.msg_type)
+            with self.busy(request):
+                return
+        if request.subshell_id is not None and route.lane == "shell":
+            self._refuse(request, f"There is no subshell {request.subshell_id!r}.")
+            return
+        match route.lane:
+            case "here":
+                self._serve_now(request)
+            case "shell":
+                self.main_lane.submit(request)
+            case "comm":
+                self._comm_lane.submit(request)
+            case "helper":
+                self._helper.submit(request)
+
+    def _serve_now(self, request: Request) -> None:
+        """Serve with a handler that does not wait."""
+        token = current_request.set(request)
+        self._status("busy", request)
+        try:
+            content = self._call(REQUESTS[request.msg_type], request)
+            if inspect.isawaitable(content):  # pragma: no cover -- the table and the lanes disagree
+                msg = f"the handler of {request.msg_type} waits, its lane does not"
+                raise TypeError(msg)
+            self._answer(request, content)
+        except Exception as exc:  # noqa: BLE001 -- a fault of a handler is an error reply, the kernel lives
+            self._answer(request, self._error(request, exc))
+        finally:
+            if not self._is_deferred(request):
+                self._status("idle", request)
+            current_request.reset(token)
+
+    async def _serve_in_lane(self, request: Request) -> None:
+        """Serve in the shell's loop."""
+        token = current_request.set(request)
+        self._last_parent = request.header
+        self._status("busy", request)
+        try:
+            content = self._call(REQUESTS[request.msg_type], request)
+            if inspect.isawaitable(content):
+                content = await content
+            self._answer(request, content)
+        except Exception as exc:  # noqa: BLE001 -- as above
+            self._answer(request, self._error(request, exc))
+        finally:
+            self._status("idle", request)
+            current_request.reset(token)
+
+    def _call(self, route: Route, request: Request) -> Any:
+        return route.handler(self, request)
+
+    def _answer(self, request: Request, content: Content | None) -> None:
+        if content is not None:
+            buffers = content.pop("buffers", None) or ()
+            self.wire.reply(request, content, buffers=buffers)
+
+    def _error(self, request: Request, exc: Exception) -> Content | None:
+        if isinstance(exc, RequestError):
+            self.log.warning("%s", exc)
+        else:
+            self.log.error("The handler of %s failed", request.msg_type, exc_info=exc)
+        if not request.msg_type.endswith("_request"):
+            return None
+        return {"status": "error", **error_content(exc)}
+
+    def _refuse(self, request: Request, message: str) -> None:
+        with self.busy(request):
+            self._answer(request, self._error(request, RequestError(message)))
+
+    @contextmanager
+    def busy(self, request: Request) -> Iterator[None]:
+        """``busy`` before and ``idle`` after, for ``request``."""
+        self._status("busy", request)
+        try:
+            yield
+        finally:
+            self._status("idle", request)
+
+    def _status(self, state: str, request: Request | None) -> None:
+        self.wire.publish("status", {"execution_state": state}, parent=request.header if request else None)
+
+    def barrier(self, then: Callable[[], object]) -> None:
+        """Call ``then`` once every request that has arrived is submitted."""
+        if self._barrier is None:
+            then()
+        else:
+            self._barrier(then)
+
+    # -- what handlers ask for -------------------------------------------------------------------------------
+
+    @property
+    def token(self) -> LoopToken:
+        """The shell's loop."""
+        return self.interrupter.token
+
+    @property
+    def process(self) -> psutil.Process:
+        """This process, for usage figures."""
+        if self._process is None:
+            import psutil  # noqa: PLC0415 -- most kernels are never asked
+
+            self._process = psutil.Process()
+        return self._process
+
+    @property
+    def kernel_info(self) -> Content:
+        """The content of a kernel_info_reply."""
+        from async_kernel import __version__  # noqa: PLC0415 -- it is looked up lazily
+
+        return {
+            "protocol_version": PROTOCOL_VERSION,
+            "implementation": "async-trio",
+            "implementation_version": __version__,
+            "language_info": LANGUAGE_INFO,
+            "banner": self.shell.banner if hasattr(self, "shell") else "",
+            "help_links": self.help_links,
+            "debugger": "debugger" in self.supported_features,
+            "supported_features": self.supported_features,
+        }
+
+    def interrupt(self) -> Interrupted:
+        """Cut the foreground cell short; from any thread."""
+        return self.interrupter.interrupt() if hasattr(self, "interrupter") else "ended"
+
+    def shut_down(self, request: Request, *, restart: bool) -> None:
+        """Stop because a client asked for it; it is answered when the cells have ended."""
+        self._shutdowns.append((request, restart))
+        self._stop()
+
+    def _is_deferred(self, request: Request) -> bool:
+        return any(request is waiting for waiting, _ in self._shutdowns)
+
+    def last_parent(self) -> Header | None:
+        """Whom output belongs to that is written outside every context: the cell that runs, or ran last."""
+        return self._last_parent
+
+    def reply_cut_short(self, cell: Cell) -> None:
+        """Answer a cell whose lane is being cancelled under it."""
+        cell.cause = cell.cause or "shutdown"
+        content = self.shell.format_error(KeyboardInterrupt("the kernel is shutting down"))
+        self.wire.reply(cell.request, {"status": "error", "execution_count": self.shell.execution_count, **content})
+
+    def _background_task_failed(self, exc: BaseException, request: Request | None) -> None:
+        self.wire.publish("error", self.shell.format_error(exc), parent=request.header if request else None)
+
+    # -- as ipykernel's, for libraries that reach for them ---------------------------------------------------
+
+    def get_parent(self, channel: str | None = None) -> Mapping[str, Any]:
+        """The message that is being served, an empty dict outside (used by ipywidgets)."""
+        request = current_request.get()
+        return {} if request is None else request.as_job()["msg"]

@@ -1,0 +1,39 @@
+"""interrupt_request and shutdown_request, served by the I/O loop while cells run or block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.fields import field
+
+if TYPE_CHECKING:
+    from async_kernel.kernel.kernel import Kernel
+    from async_kernel.protocol.request import Request
+    from async_kernel.typing import Content
+
+__all__ = ["interrupt", "shutdown"]
+
+
+def interrupt(kernel: Kernel[Any], request: Request) -> Content:
+    """interrupt_request: cut the foreground cell short.
+
+    The reply says in ``state`` how the cell was found, and in ``note`` when it cannot be interrupted where it is.
+    """
+    state = kernel.interrupt()
+    content: Content = {"status": "ok", "state": state}
+    if state == "blocking" and not kernel.interrupts_by_signal:
+        content["note"] = (
+            "the cell blocks its loop; it is interrupted at its next line of Python: a call into C code that does "
+            "not return cannot be interrupted without the kernel's SIGINT handler"
+        )
+    return content
+
+
+def shutdown(kernel: Kernel[Any], request: Request) -> None:
+    """shutdown_request: stop the interface; the reply is sent when the cells have ended (see Kernel.closing_replies)."""
+    restart = field(request, "restart", bool, default=False)
+    if not kernel.accepts_shutdown:
+        msg = "this kernel is part of a program that does not allow its clients to shut it down"
+        raise RequestError(msg)
+    kernel.shut_down(request, restart=restart)

@@ -1,0 +1,54 @@
+"""The request table: which handler serves a message type, and on which lane.
+
+Lanes are the places where a request can be served:
+
+- ``here``: at once, in the thread that read it (the I/O loop); the handler must not wait for user code;
+- ``shell``: the serial lane of the shell (or subshell) that it names: cells, in order;
+- ``comm``: the shell's loop, beside the cells: proceeds while a cell awaits, never in the middle of synchronous code;
+- ``helper``: a thread of its own for questions about code, answered also while a cell blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from async_kernel.kernel import comms, execution, info, introspection, lifecycle
+from async_kernel.typing import MsgType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from async_kernel.kernel.kernel import Kernel
+    from async_kernel.protocol.request import Request
+    from async_kernel.typing import Content
+
+__all__ = ["REQUESTS", "LaneName", "Route"]
+
+LaneName = Literal["here", "shell", "comm", "helper"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a message type is served. A handler returns the reply's content, or None for no reply."""
+
+    lane: LaneName
+    handler: Callable[[Kernel[Any], Request], Content | None | Awaitable[Content | None]]
+
+
+REQUESTS: Mapping[str, Route] = {
+    MsgType.kernel_info_request: Route("here", info.kernel_info),
+    MsgType.connect_request: Route("here", info.connect),
+    MsgType.usage_request: Route("helper", info.usage),
+    MsgType.comm_info_request: Route("here", comms.comm_info),
+    MsgType.interrupt_request: Route("here", lifecycle.interrupt),
+    MsgType.shutdown_request: Route("here", lifecycle.shutdown),
+    MsgType.execute_request: Route("shell", execution.execute),
+    MsgType.comm_open: Route("comm", comms.comm_open),
+    MsgType.comm_msg: Route("comm", comms.comm_msg),
+    MsgType.comm_close: Route("comm", comms.comm_close),
+    MsgType.complete_request: Route("helper", introspection.complete),
+    MsgType.inspect_request: Route("helper", introspection.inspect),
+    MsgType.is_complete_request: Route("helper", introspection.is_complete),
+    MsgType.history_request: Route("helper", introspection.history),
+}
