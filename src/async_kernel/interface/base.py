@@ -33,14 +33,13 @@ from async_kernel.slot import HasInterface, configurable_classes, slot
 from async_kernel.typing import Backend, Channel, NoValue, NoValueType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
     from async_kernel.kernel import Kernel
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.wire import Wire
-    from async_kernel.shell.base import BaseShell
     from async_kernel.typing import Content, Header, Message
 
 __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_header"]
@@ -317,7 +316,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     # -- life ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def __asynccontextmanager__(self) -> AsyncIterator[Self]:
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         if self.stopping.done() or self.started.done():
             msg = "Stopped early"
             raise RuntimeError(msg)
@@ -383,7 +382,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     # -- what subclasses say -----------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def carrier(self, channels: TaskGroup) -> AsyncIterator[Wire]:
+    async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
         """Open what carries messages, as tasks of ``channels``; leaving lets the last ones out and closes it.
 
         It must set :attr:`kernel` first.
@@ -403,7 +402,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         return {}
 
     @contextmanager
-    def user_io(self, wire: Wire) -> Iterator[None]:
+    def user_io(self, wire: Wire) -> Generator[None]:
         """Put the user's streams in place."""
         from async_kernel.shell.user_io import user_io  # noqa: PLC0415 -- the shell's part
 
@@ -411,7 +410,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
             yield
 
     @contextmanager
-    def process_state(self) -> Iterator[None]:
+    def process_state(self) -> Generator[None]:
         """Whatever of the process is changed while the interface lives, and given back."""
         with ExitStack() as stack:
             path = sys.path[:]

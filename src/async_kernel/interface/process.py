@@ -19,7 +19,7 @@ import trio
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["end_children", "signals_handled", "watch_parent", "watch_signals"]
 
@@ -27,7 +27,7 @@ STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIG
 
 
 @contextmanager
-def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Iterator[socket.socket | None]:
+def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Generator[socket.socket | None]:
     """Handle SIGINT by ``on_sigint(frame)``, and let stopping signals be seen by the socket that this yields.
 
     To be used in the main thread; elsewhere it does nothing and yields None.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
@@ -17,19 +16,17 @@ import trio
 from jupyter_client.connect import ConnectionFileMixin
 from jupyter_client.session import Session
 from traitlets import Bytes, CaselessStrEnum, Instance, Integer, Unicode, default
-from traitlets.config import Application
 
 from async_kernel.channels.captured_fds import captured_fds
-from async_kernel.channels.io_loop import IOLoop, IOSettings
-from async_kernel.common import MethodNotSupported
+from async_kernel.channels.io_loop import IOLoop
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.process import end_children, signals_handled, watch_parent, watch_signals
 from async_kernel.slot import HasInterface
 from async_kernel.transport.codec import Codec
-from async_kernel.transport.connection import ConnectionFile, Ports
+from async_kernel.transport.connection import Ports
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from anyio.abc import TaskGroup, TaskStatus
 
@@ -109,7 +106,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     # -- life --------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def carrier(self, channels: TaskGroup) -> AsyncIterator[Wire]:
+    async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
         self._load_connection_file()
         self.io = io = IOLoop(self._io_settings(), Codec(self.session), self._submit, self.log)
         self.kernel = self.kernel_class(shell_class=self.shell_class, stop=self.stop, barrier=io.barrier)

@@ -17,7 +17,7 @@ from async_kernel.protocol.fields import field
 from async_kernel.protocol.request import current_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.protocol.request import Request
@@ -27,7 +27,7 @@ __all__ = ["comm_close", "comm_info", "comm_msg", "comm_open", "comms_installed"
 
 
 @contextmanager
-def comms_installed(kernel: Kernel[Any]) -> Iterator[CommManager]:
+def comms_installed(kernel: Kernel[Any]) -> Generator[CommManager]:
     """While open, ``comm.create_comm`` makes comms of this kernel; leaving closes those that are still open."""
     manager = CommManager()
 

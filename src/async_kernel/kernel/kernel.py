@@ -29,10 +29,9 @@ from async_kernel.shell.interrupts import Interrupted, Interrupter
 from async_kernel.shell.lane import Lane
 from async_kernel.shell.session import Session
 from async_kernel.slot import HasInterface, T_interface_co
-from async_kernel.typing import MsgType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 
     import psutil
     from comm.base_comm import CommManager
@@ -115,7 +114,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     # -- life ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def running(self, wire: Wire, **shell_options: Any) -> AsyncIterator[Session]:
+    async def running(self, wire: Wire, **shell_options: Any) -> AsyncGenerator[Session]:
         """Open the shell, its session nursery and the comms in this loop; :meth:`serve` then begins to serve.
 
         Leaving cuts short what runs, waits for it, and gives everything back.
@@ -239,7 +238,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self._answer(request, self._error(request, RequestError(message)))
 
     @contextmanager
-    def busy(self, request: Request) -> Iterator[None]:
+    def busy(self, request: Request) -> Generator[None]:
         """``busy`` before and ``idle`` after, for ``request``."""
         self._status("busy", request)
         try:

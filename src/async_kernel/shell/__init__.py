@@ -1,0 +1,27 @@
+"""Running the user's code: cells in their scopes, the lane that they queue in, the session's background tasks.
+
+``BaseShell`` needs no IPython; ``IPShell`` is looked up lazily.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from async_kernel.shell.base import BaseShell
+    from async_kernel.shell.ipshell import IPShell
+
+__all__ = ["BaseShell", "IPShell"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BaseShell":
+        from async_kernel.shell.base import BaseShell
+
+        return BaseShell
+    if name == "IPShell":
+        from async_kernel.shell.ipshell import IPShell
+
+        return IPShell
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

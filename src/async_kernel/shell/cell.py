@@ -24,7 +24,7 @@ import anyio
 from async_kernel.shell.interrupts import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
@@ -82,7 +82,7 @@ class Cell:
         return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Self]:
+    def running(self) -> Generator[Self]:
         """The time from the cell's begin to its end; sets the context variable."""
         self.began = time.monotonic()
         token = current_cell.set(self)
@@ -93,7 +93,7 @@ class Cell:
             current_cell.reset(token)
 
     @contextlib.contextmanager
-    def boundary(self) -> Iterator[None]:
+    def boundary(self) -> Generator[None]:
         """The cell's cancel scope, around the user's code and nothing else.
 
         Entered again from inside (``%run``, ``run_cell``) it does nothing: the outermost one counts.
@@ -133,7 +133,7 @@ class Cell:
             self._scope.cancel()
 
     @contextlib.contextmanager
-    def waiting(self, give_up: Callable[[BaseException], object]) -> Iterator[None]:
+    def waiting(self, give_up: Callable[[BaseException], object]) -> Generator[None]:
         """While synchronous code of the cell waits for something of ours: ``give_up(exc)`` ends that wait."""
         with self._waits_lock:
             if self.cause is None:

@@ -20,7 +20,7 @@ from async_kernel.protocol.request import current_request
 from async_kernel.shell.cell import current_cell
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from anyio.abc import TaskGroup
 
@@ -108,7 +108,7 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, report: Callable[[BaseException, Request | None], object]) -> AsyncIterator[Self]:
+    async def open(cls, report: Callable[[BaseException, Request | None], object]) -> AsyncGenerator[Self]:
         """Open the session in this loop; leaving cancels what still runs and waits for it.
 
         Args:

@@ -14,7 +14,7 @@ from async_kernel.shell.user_io.streams import CellStream
 from async_kernel.shell.user_io.threads import threads_inherit_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from async_kernel.protocol.wire import Wire
     from async_kernel.typing import Header
@@ -29,7 +29,7 @@ def user_io(
     fallback: Callable[[], Header | None] | None = None,
     fds: tuple[int, int] | None = None,
     echo: tuple[TextIO, TextIO] | None = None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Replace stdout, stderr, input and getpass by ones that serve cells, while open.
 
     Args:
@@ -58,7 +58,7 @@ def user_io(
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+def _replaced(owner: Any, name: str, value: object) -> Generator[None]:
     """Set ``owner.name``, and put the very object back whatever user code has put there meanwhile."""
     original = getattr(owner, name)
     setattr(owner, name, value)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from async_kernel.protocol.request import current_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from async_kernel.protocol.request import Request
 
@@ -21,7 +21,7 @@ __all__ = ["threads_inherit_cells"]
 
 
 @contextmanager
-def threads_inherit_cells() -> Iterator[None]:
+def threads_inherit_cells() -> Generator[None]:
     """While open, a thread started in a cell runs as part of that cell."""
     original = threading.Thread.start
 
