@@ -1,0 +1,260 @@
+"""Messages to frames and back, with ``jupyter_client.session.Session``'s key, packer and identity.
+
+The wire format is the messaging protocol's "wire protocol" section: ``[identities…, <IDS|MSG>, signature, header,
+parent_header, metadata, content, buffers…]``. :meth:`Codec.encode` may be called from any thread;
+:meth:`Codec.decode` belongs to one (it keeps the history of signatures).
+
+Why not ``Session.send`` and ``Session.deserialize`` as they are:
+
+- ``deserialize`` notes a signature before it has checked it, so that whoever reaches the port can flood the history
+  with invented ones, and culls it at random: a recorded message can be replayed afterwards. Here only messages that
+  were signed with the key enter, and the oldest leaves first.
+- it fails with whatever exception the bad input happens to cause. Here all of them are :class:`RemoteError` with a
+  sentence that says what was wrong.
+- it parses dates (most of its time); here a date stays the text that it was, which a parent header gives back exactly.
+- lone surrogates pass the packer as bytes that are not UTF-8, which breaks the client; here they become U+FFFD.
+
+Errors come in two kinds (as in h11): :class:`RemoteError`, the other side sent rubbish; :class:`LocalError`, our own
+caller did.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from datetime import UTC, datetime
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import orjson
+from jupyter_client.adapter import adapt
+from jupyter_client.jsonutil import json_clean, json_default
+from jupyter_client.session import DELIM, extract_header, orjson_packer
+
+from async_kernel.protocol.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jupyter_client.session import Session
+
+    from async_kernel.typing import Channel, Content, Header
+
+__all__ = ["PROTOCOL_VERSION", "Codec", "LocalError", "RemoteError", "without_lone_surrogates"]
+
+PROTOCOL_VERSION: Final = "5.5"
+"""The version of the messaging protocol in the headers that we write."""
+
+_ORJSON_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z  # as jupyter_client's packer
+_EMPTY: Final = b"{}"
+_SIGNED_PARTS = 4  # header, parent header, metadata, content
+
+
+class _SessionMethods(Protocol):
+    """What we use of a Session and it does not annotate."""
+
+    pack: Callable[[object], bytes]
+    unpack: Callable[[bytes], object]
+    sign: Callable[[Sequence[bytes]], bytes]
+
+
+class RemoteError(Exception):
+    """A peer sent something that is not a message for us; the text says what was wrong with it."""
+
+
+class LocalError(TypeError):
+    """Our caller handed in something that cannot be sent; the text says what."""
+
+
+class Codec:
+    """Encodes for every channel and decodes what comes in, for one session.
+
+    Args:
+        session: gives key, signature scheme, packer, session id and user name. Its key may change until the first use.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._count = itertools.count()
+        self._seen: dict[bytes, None] = {}
+        typed = cast("_SessionMethods", session)
+        self._sign, self._unpack_json = typed.sign, typed.unpack
+        # A user's own packer (the trait Session.packer) does everything itself.
+        self._pack = _pack_json if typed.pack is orjson_packer else typed.pack
+
+    def encode(
+        self,
+        msg_type: str,
+        content: Content,
+        *,
+        parent: Mapping[str, Any] | Header | None,
+        metadata: Mapping[str, Any] | None = None,
+        identity: Sequence[bytes] = (),
+        buffers: Sequence[bytes | bytearray | memoryview] = (),
+    ) -> list[bytes]:
+        """Make a signed message with a header of its own. Any thread.
+
+        Nothing in the result refers to the arguments: they may change afterwards.
+
+        Args:
+            parent: the header, or the whole message, that caused this one; None for none.
+            identity: the frames that go first: a ROUTER's route, or a topic.
+            buffers: contiguous binary buffers.
+
+        Raises:
+            LocalError: if content, metadata or parent have no JSON form, or a buffer is not a contiguous buffer.
+        """
+        session = self.session
+        header = {
+            "msg_id": f"{session.session}_{os.getpid()}_{next(self._count)}",
+            "msg_type": msg_type,
+            "username": session.username,
+            "session": session.session,
+            "date": datetime.now(UTC),
+            "version": PROTOCOL_VERSION,
+        }
+        try:
+            pack = self._pack
+            parts: list[bytes] = [
+                pack(header),
+                pack(extract_header(cast("dict[str, Any]", parent))) if parent else _EMPTY,
+                pack(metadata) if metadata else _EMPTY,
+                pack(content) if content else _EMPTY,
+            ]
+        except Exception as exc:  # the packer calls the objects' own methods, which may raise anything
+            msg = f"the content of {msg_type} cannot be sent as JSON: {exc}"
+            raise LocalError(msg) from exc
+        frames = [*identity, DELIM, self._sign(parts), *parts]
+        if buffers:
+            frames += _snapshot(buffers)
+        return frames
+
+    def decode(self, frames: Sequence[bytes], channel: Channel) -> Request:
+        """Check and parse a request that came in on ``channel``. One thread only.
+
+        Raises:
+            RemoteError: if it is not a complete, well-formed, correctly signed message seen for the first time.
+        """
+        try:
+            start = frames.index(DELIM)
+        except ValueError:
+            msg = f"{len(frames)} frame(s) of {sum(map(len, frames))} bytes without the delimiter {DELIM.decode()}"
+            raise RemoteError(msg) from None
+        identity, parts = frames[:start], frames[start + 1 :]
+        if len(parts) <= _SIGNED_PARTS:
+            msg = f"{len(parts)} frame(s) after the delimiter; a message has at least {_SIGNED_PARTS + 1}"
+            raise RemoteError(msg)
+        self._check_signature(parts)
+        header = self._unpack(parts[1], "header")
+        for name in ("msg_id", "msg_type"):
+            if not header.get(name):
+                msg = f"no {name} in the header"
+                raise RemoteError(msg)
+        for name in ("msg_id", "msg_type", "session", "username", "version"):
+            if not isinstance(header.setdefault(name, ""), str):
+                msg = f"{name} in the header is not a string"
+                raise RemoteError(msg)
+        message: dict[str, Any] = {
+            "header": header,
+            "msg_type": header["msg_type"],
+            "parent_header": self._unpack(parts[2], "parent header"),
+            "metadata": self._unpack(parts[3], "metadata"),
+            "content": self._unpack(parts[4], "content"),
+        }
+        if not header["version"].startswith("5."):
+            message = _adapt(message)
+        return Request(
+            channel=channel,
+            header=message["header"],
+            parent_header=message["parent_header"],
+            metadata=message["metadata"],
+            content=message["content"],
+            identity=identity,
+            buffers=[memoryview(frame) for frame in parts[_SIGNED_PARTS + 1 :]],
+        )
+
+    def _check_signature(self, parts: Sequence[bytes]) -> None:
+        if self.session.auth is None:
+            return
+        signature = parts[0]
+        if not signature:
+            msg = "the message is not signed"
+            raise RemoteError(msg)
+        if not compare_digest(signature, self._sign(parts[1 : _SIGNED_PARTS + 1])):
+            msg = "the signature is wrong: it was not made with the key of this kernel"
+            raise RemoteError(msg)
+        if signature in self._seen:
+            msg = "the message was received before (a replay)"
+            raise RemoteError(msg)
+        if (size := self.session.digest_history_size) > 0:
+            if len(self._seen) >= size:
+                del self._seen[next(iter(self._seen))]
+            self._seen[signature] = None
+
+    def _unpack(self, part: bytes, name: str) -> dict[str, Any]:
+        try:
+            value = self._unpack_json(part)
+        except (ValueError, TypeError, RecursionError) as exc:
+            msg = f"the {name} cannot be parsed ({len(part)} bytes): {exc}"
+            raise RemoteError(msg) from exc
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            msg = f"the {name} is a JSON {type(value).__name__}, not an object"
+            raise RemoteError(msg)
+        return cast("dict[str, Any]", value)
+
+
+def _adapt(message: dict[str, Any]) -> dict[str, Any]:
+    """A message of another protocol version (or none: version 4 had none) in the terms of ours."""
+    header = message["header"]
+    if not header["version"]:
+        del header["version"]
+    try:
+        adapted = adapt(message)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+        msg = f"a {header['msg_type']} of protocol version {header.get('version', '4')} that cannot be adapted: {exc}"
+        raise RemoteError(msg) from exc
+    adapted["header"].setdefault("version", PROTOCOL_VERSION)
+    return adapted
+
+
+def _pack_json(obj: object) -> bytes:
+    """The JSON of ``obj``, always valid UTF-8; in doubtful cases what jupyter_client's packer would make of it."""
+    try:
+        return orjson.dumps(obj, default=json_default, option=_ORJSON_OPTIONS)
+    except TypeError:
+        pass  # orjson is strict: lone surrogates, keys that are not strings, integers beyond 64 bits
+    try:
+        text = json.dumps(obj, default=json_default, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        text = json.dumps(json_clean(obj), default=json_default, ensure_ascii=False, allow_nan=False)
+    return without_lone_surrogates(text).encode()
+
+
+def without_lone_surrogates(text: str) -> str:
+    """``text`` as it can be encoded: two halves of a surrogate pair become their character, a lone half U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _snapshot(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes]:
+    frames: list[bytes] = []
+    for number, buffer in enumerate(buffers):
+        if isinstance(buffer, bytes):
+            frames.append(buffer)
+            continue
+        try:
+            view = memoryview(buffer)
+        except TypeError as exc:
+            msg = f"buffer {number} is a {type(buffer).__name__}, which is not a buffer"
+            raise LocalError(msg) from exc
+        if not view.contiguous:
+            msg = f"buffer {number} is not contiguous"
+            raise LocalError(msg)
+        frames.append(view.tobytes())
+    return frames
