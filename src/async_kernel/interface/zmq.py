@@ -9,21 +9,30 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import trio
 from jupyter_client.connect import ConnectionFileMixin
 from jupyter_client.session import Session
+from jupyter_core.paths import jupyter_runtime_dir
 from traitlets import Bytes, CaselessStrEnum, Instance, Integer, Unicode, default
 
 from async_kernel.channels.captured_fds import captured_fds
-from async_kernel.channels.io_loop import IOLoop
+from async_kernel.channels.io_loop import IOLoop, IOSettings
+from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.process import end_children, signals_handled, watch_parent, watch_signals
 from async_kernel.slot import HasInterface
 from async_kernel.transport.codec import Codec
-from async_kernel.transport.connection import Ports
+from async_kernel.transport.connection import BindError, CurveKeys, Ports
+from async_kernel.transport.connection_file import (
+    ConnectionFile,
+    ConnectionFileError,
+    read_connection_file,
+    write_connection_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -97,11 +106,17 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         try:
             super().start()
         except BaseExceptionGroup as group:
-            startup, rest = group.split(PortError)
+            startup, rest = group.split((BindError, ConnectionFileError))
             if startup is None or rest is not None:
                 raise
-            self.log.critical("%s", startup.exceptions[0])
-            self.exit(1)
+            self._refuse_to_start(startup.exceptions[0])
+        except (BindError, ConnectionFileError) as exc:
+            self._refuse_to_start(exc)
+
+    def _refuse_to_start(self, exc: BaseException) -> None:
+        """One line for the person who started it, and exit code 1."""
+        sys.stderr.write(f"{self.name}: {exc}\n")
+        self.exit(1)
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -117,8 +132,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         with ExitStack() as stack:
             await channels.start(self._run_io, io, ended)
             try:
-                self.kernel.ports = {f"{name}_port": port for name, port in io.ports.as_dict().items()}
-                self._write_connection_file(io.ports, stack)
+                self.kernel.ports = io.ports.as_connection_info()
+                self._write_connection_file(io, stack)
                 io.publish("status", {"execution_state": "starting"}, parent=None)
                 self._open_process(io, stack)
                 yield io
@@ -138,6 +153,57 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 await io.run(task_status=task_status)
         finally:
             ended.set()
+
+    # -- where the sockets are -------------------------------------------------------------------------------
+
+    def _load_connection_file(self) -> None:
+        """Take addresses and keys from the connection file if there is one already."""
+        path = self._connection_path()
+        if path is not None and path.exists():
+            self.load_connection_info(read_connection_file(path))  # pyright: ignore[reportArgumentType] -- checked there
+
+    def _connection_path(self) -> Path | None:
+        """Where the connection file is, or will be; a bare name that does not exist here is in the runtime folder."""
+        if not self.connection_file:
+            return None
+        path = Path(self.connection_file).expanduser()
+        if path.name == self.connection_file and not path.exists():
+            path = Path(jupyter_runtime_dir()) / path
+        return path.absolute()
+
+    def _write_connection_file(self, io: IOLoop, stack: ExitStack) -> None:
+        """Write where we really are, unless the file says so already; it is removed if we made it."""
+        path = self._connection_path() or Path(jupyter_runtime_dir()) / f"kernel-{os.getpid()}.json"
+        ports = io.ports.as_connection_info()
+        for name, port in ports.items():
+            setattr(self, name, port)
+        self.ip = io.ip
+        self.connection_file = str(path)
+        info: dict[str, Any] = {**self.get_connection_info(session=False), "kernel_name": self.name}
+        if path.exists() and _says(read_connection_file(path), info):
+            return
+        self._written = write_connection_file(path, info)
+        stack.callback(self._remove_connection_file)
+
+    _written: ConnectionFile | None = None
+
+    def _remove_connection_file(self) -> None:
+        if self._written is not None:
+            self._written.remove()
+
+    def _io_settings(self) -> IOSettings:
+        keys = self.curve_publickey, self.curve_secretkey
+        if bool(keys[0]) != bool(keys[1]):
+            msg = "half of a CURVE key pair was given; both curve_publickey and curve_secretkey are needed, or none"
+            raise ConnectionFileError(msg)
+        return IOSettings(
+            transport="ipc" if self.transport == "ipc" else "tcp",
+            ip=self.ip,
+            ports=Ports(self.hb_port, self.shell_port, self.iopub_port, self.stdin_port, self.control_port),
+            curve=CurveKeys(*keys) if keys[0] and keys[1] else None,
+        )
+
+    # -- requests, signals, the end ----------------------------------------------------------------------------
 
     def _submit(self, request: Request) -> None:
         self.kernel.submit(request)
@@ -186,3 +252,31 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         self._remove_connection_file()
         end_children(self.closing.children_s, self.log)
         os._exit(1)
+
+    # -- jupyter_client's client side, which a kernel has not ----------------------------------------------------
+
+    def _not_a_client(self, *_: Any, **__: Any) -> Any:
+        """Not for a kernel.
+
+        Raises:
+            MethodNotSupported: always.
+        """
+        msg = "an interface is the kernel's side; make a client with jupyter_client"
+        raise MethodNotSupported(msg)
+
+    blocking_client = _not_a_client
+    connect_control = _not_a_client
+    connect_hb = _not_a_client
+    connect_iopub = _not_a_client
+    connect_shell = _not_a_client
+    connect_stdin = _not_a_client
+
+
+def _says(written: dict[str, Any], info: dict[str, Any]) -> bool:
+    """Whether a connection file has all that a client needs of ``info``."""
+
+    def text(value: Any) -> Any:
+        return value.decode() if isinstance(value, bytes) else value
+
+    needed = ("transport", "ip", "key", "hb_port", "shell_port", "iopub_port", "stdin_port", "control_port")
+    return all(text(written.get(name)) == text(info.get(name)) for name in needed)
