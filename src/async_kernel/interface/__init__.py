@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from async_kernel.interface.base import BaseInterface, HasInterface
+    from async_kernel.interface.callable import start_kernel_callable_interface
     from async_kernel.interface.ip_app import IPApp as Interface
     from async_kernel.interface.launch import launch_interface
 
-__all__ = ["BaseInterface", "HasInterface", "Interface", "launch_interface"]
+__all__ = ["BaseInterface", "HasInterface", "Interface", "launch_interface", "start_kernel_callable_interface"]
 
 _HOMES = {
     "BaseInterface": "base",
     "HasInterface": "base",
     "launch_interface": "launch",
+    "start_kernel_callable_interface": "callable",
 }
 
 

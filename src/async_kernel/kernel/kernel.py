@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic
@@ -109,7 +110,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._last_parent: Header | None = None
         self.main_lane = Lane("main shell", self._serve_in_lane)
         self._comm_lane = Lane("comms", self._serve_in_lane)
-        self._helper = HelperLane(self._serve_now)
+        # A browser has no threads: there, questions about code wait until the loop turns.
+        no_threads = sys.platform == "emscripten"
+        self._helper = Lane("helper", self._serve_in_lane) if no_threads else HelperLane(self._serve_now)
 
     # -- life ------------------------------------------------------------------------------------------------
 
