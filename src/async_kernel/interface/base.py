@@ -327,8 +327,8 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
             with anyio.CancelScope() as self._root, self.process_state():
                 async with anyio.create_task_group() as channels, self.carrier(channels) as wire:
                     self.wire = wire
-                    async with self.kernel.running(wire, **self.shell_options()):
-                        with self.user_io(wire):
+                    with self.user_io(wire):
+                        async with self.kernel.running(wire, **self.shell_options()):
                             await self.prepare()
                             await self.kernel.serve()
                             self._started()

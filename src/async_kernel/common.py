@@ -1,0 +1,5 @@
+"""Small things."""
+
+
+class MethodNotSupported(Exception):
+    """A method that this class has not."""

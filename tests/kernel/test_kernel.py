@@ -1,0 +1,191 @@
+"""The kernel with a fake wire and a shell of ten lines: every request gets busy, its reply and idle."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from traitlets.config import Configurable
+
+from async_kernel.kernel import Kernel
+from async_kernel.shell.base import BaseShell
+from async_kernel.slot import slot
+from tests.fakes import RecordingWire, execute, request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from async_kernel.shell.cell import Cell
+
+
+class ScriptShell(BaseShell[Any]):
+    """Runs the async function that the cell's code names."""
+
+    functions: dict[str, Any] = {}
+
+    async def execute(self, cell: Cell) -> dict[str, Any]:
+        error: BaseException | None = None
+        with cell.boundary():
+            try:
+                await self.functions[cell.request.content["code"]]()
+            except BaseException as exc:  # noqa: BLE001
+                error = cell.translate(exc)
+                if error is None:
+                    raise
+        if error is not None:
+            return {"status": "error", "execution_count": 1, **self.format_error(error)}
+        return {"status": "ok", "execution_count": 1, "user_expressions": {}}
+
+
+class FakeInterface(Configurable):
+    """Owns the slot for objects that need an interface."""
+
+
+@asynccontextmanager
+async def running_kernel(**functions: Any) -> AsyncGenerator[tuple[Kernel[Any], RecordingWire]]:
+    interface = FakeInterface()
+    slot.take(interface)
+    try:
+        stopped = anyio.Event()
+        kernel: Kernel[Any] = Kernel(shell_class=ScriptShell, stop=stopped.set)
+        wire = RecordingWire()
+        async with kernel.running(wire):
+            kernel.shell.functions = functions  # type: ignore[attr-defined]
+            await kernel.serve()
+            yield kernel, wire
+    finally:
+        slot.release(interface)
+
+
+async def fine() -> None: ...
+
+
+async def broken() -> None:
+    msg = "boom"
+    raise ValueError(msg)
+
+
+@pytest.mark.trio
+async def test_a_cell_is_busy_replied_and_idle() -> None:
+    async with running_kernel(fine=fine) as (kernel, wire):
+        cell = execute("fine")
+        kernel.submit(cell)
+        await wire.idle(cell)
+        assert wire.kinds(cell) == ["busy", "execute_reply", "idle"]
+
+
+@pytest.mark.trio
+async def test_kernel_info_is_answered_in_the_callers_thread() -> None:
+    async with running_kernel() as (kernel, wire):
+        info = request("kernel_info_request")
+        kernel.submit(info)
+        assert wire.kinds(info) == ["busy", "kernel_info_reply", "idle"]
+
+
+@pytest.mark.trio
+async def test_a_failed_cell_aborts_what_is_queued_behind_it() -> None:
+    async with running_kernel(broken=broken, fine=fine) as (kernel, wire):
+        cells = [execute("broken"), execute("fine"), execute("fine")]
+        for cell in cells:
+            kernel.submit(cell)
+        replies = [await wire.reply_to(cell) for cell in cells]
+        assert [reply.content["status"] for reply in replies] == ["error", "aborted", "aborted"]
+        later = execute("fine")
+        kernel.submit(later)
+        assert (await wire.reply_to(later)).content["status"] == "ok"
+
+
+@pytest.mark.trio
+async def test_an_interrupt_ends_an_awaiting_cell_with_keyboard_interrupt() -> None:
+    began = anyio.Event()
+
+    async def waits() -> None:
+        began.set()
+        await anyio.sleep_forever()
+
+    async with running_kernel(waits=waits) as (kernel, wire):
+        cell = execute("waits")
+        kernel.submit(cell)
+        await began.wait()
+        interrupt = request("interrupt_request")
+        kernel.submit(interrupt)
+        reply = await wire.reply_to(cell)
+        assert (reply.content["status"], reply.content["ename"]) == ("error", "KeyboardInterrupt")
+        assert reply.metadata["cause"] == "interrupt"
+        assert (await wire.reply_to(interrupt)).content == {"status": "ok", "state": "awaiting"}
+
+
+@pytest.mark.trio
+async def test_a_cell_cut_short_by_the_end_of_the_kernel_is_answered() -> None:
+    began = anyio.Event()
+
+    async def waits() -> None:
+        began.set()
+        await anyio.sleep_forever()
+
+    async with running_kernel(waits=waits) as (kernel, wire):
+        cell, queued = execute("waits"), execute("waits")
+        kernel.submit(cell)
+        kernel.submit(queued)
+        await began.wait()
+    kernel.closing_replies()
+    assert wire.kinds(cell)[-2:] == ["execute_reply", "idle"]
+    assert wire.kinds(queued) == ["busy", "execute_reply", "idle"]
+    assert wire.of(queued)[1].content["status"] == "aborted"
+
+
+@pytest.mark.trio
+async def test_an_unknown_type_is_busy_and_idle_without_reply() -> None:
+    async with running_kernel() as (kernel, wire):
+        odd = request("odd_request")
+        kernel.submit(odd)
+        assert wire.kinds(odd) == ["busy", "idle"]
+
+
+@pytest.mark.trio
+async def test_a_missing_field_is_an_error_reply_that_names_it() -> None:
+    async with running_kernel() as (kernel, wire):
+        bad = request("complete_request", cursor_pos=0)
+        kernel.submit(bad)
+        reply = await wire.reply_to(bad)
+        assert reply.content["status"] == "error"
+        assert "'code'" in reply.content["evalue"]
+
+
+@pytest.mark.trio
+async def test_an_unknown_subshell_is_refused() -> None:
+    async with running_kernel(fine=fine) as (kernel, wire):
+        cell = execute("fine")
+        cell.header["subshell_id"] = "no such"
+        kernel.submit(cell)
+        reply = await wire.reply_to(cell)
+        assert reply.content["status"] == "error"
+        assert "no such" in reply.content["evalue"]
+
+
+@pytest.mark.trio
+async def test_a_background_task_outlives_its_cell_and_its_failure_is_shown_there() -> None:
+    release = anyio.Event()
+
+    async with running_kernel() as (kernel, wire):
+
+        async def task() -> None:
+            await release.wait()
+            msg = "late"
+            raise ValueError(msg)
+
+        async def starts() -> None:
+            kernel.session.nursery.start_soon(task)
+
+        kernel.shell.functions["starts"] = starts  # type: ignore[attr-defined]
+        cell, after = execute("starts"), execute("starts")
+        kernel.submit(cell)
+        await wire.reply_to(cell)
+        release.set()
+        kernel.submit(after)
+        await wire.reply_to(after)
+        errors = [sent.content["evalue"] for sent in wire.of(cell) if sent.kind == "error"]
+        assert errors == ["late"]
+        assert [str(exc) for exc in kernel.session.errors[:1]] == ["late"]
