@@ -7,6 +7,7 @@ messaging protocol (https://jupyter-client.readthedocs.io/en/stable/messaging.ht
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Message",
     "MsgType",
     "NoValue",
+    "RunSettings",
     "StreamName",
 ]
 
@@ -125,3 +127,13 @@ class ExecuteContent(TypedDict):
     user_expressions: NotRequired[dict[str, str]]
     allow_stdin: NotRequired[bool]
     stop_on_error: NotRequired[bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How to run a loop: the async library and its options; the GUI main loop that hosts it and its options."""
+
+    backend: Backend = Backend.trio
+    backend_options: dict[str, Any] | None = None
+    host: str | None = None
+    host_options: dict[str, Any] | None = None

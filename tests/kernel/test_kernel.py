@@ -177,7 +177,7 @@ async def test_a_background_task_outlives_its_cell_and_its_failure_is_shown_ther
             raise ValueError(msg)
 
         async def starts() -> None:
-            kernel.session.nursery.start_soon(task)
+            kernel.main.session.nursery.start_soon(task)
 
         kernel.shell.functions["starts"] = starts  # type: ignore[attr-defined]
         cell, after = execute("starts"), execute("starts")
@@ -188,4 +188,4 @@ async def test_a_background_task_outlives_its_cell_and_its_failure_is_shown_ther
         await wire.reply_to(after)
         errors = [sent.content["evalue"] for sent in wire.of(cell) if sent.kind == "error"]
         assert errors == ["late"]
-        assert [str(exc) for exc in kernel.session.errors[:1]] == ["late"]
+        assert [str(exc) for exc in kernel.main.session.errors[:1]] == ["late"]

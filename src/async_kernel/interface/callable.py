@@ -22,8 +22,8 @@ import anyio
 from traitlets import TraitType
 from traitlets.utils.importstring import import_item
 
-from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.event_loop.background import run_in_background
+from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.protocol.packing import pack, unpack
 from async_kernel.protocol.request import Request

@@ -223,8 +223,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             io.start_soon(watch_parent, int(parent), self.stop, self.log)
 
     def _on_sigint(self, frame: Any) -> None:
-        if hasattr(self.kernel, "interrupter"):
-            self.kernel.interrupter.on_sigint(frame)
+        self.kernel.on_sigint(frame)
 
     def _poke(self) -> None:
         """Let the shell's loop turn, so that Python's signal handlers run."""

@@ -22,24 +22,25 @@ from async_kernel.shell.cell import Cell
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
+    from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 
 __all__ = ["execute"]
 
 
-async def execute(kernel: Kernel[Any], request: Request) -> None:
+async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request) -> None:
     """Run a cell and answer."""
     began = datetime.datetime.now(datetime.UTC)
     code = field(request, "code", str)
     silent = field(request, "silent", bool, default=False)
     stop_on_error = field(request, "stop_on_error", bool, default=True)
-    if request.received < kernel.abort_until and not silent:
+    if request.received < lane.abort_until and not silent:
         _reply_aborted(kernel, request)
         return
     request.content["code"] = code
-    cell = Cell(request, token=kernel.token, timeout=kernel.shell.timeout)
-    content = await run_cell(kernel, cell)
+    cell = Cell(request, token=lane.token, timeout=kernel.shell.timeout)
+    content = await run_cell(kernel, lane, cell)
     if os.getpid() != kernel.pid:
         # The cell forked, and this is the child at the end of its code: the kernel is the parent's.
         os._exit(0)
@@ -53,10 +54,10 @@ async def execute(kernel: Kernel[Any], request: Request) -> None:
         metadata |= {"cause": cell.cause, "reason": cell.reason, "elapsed_s": cell.elapsed}
     kernel.wire.reply(request, content, metadata=metadata)
     if content["status"] == "error" and stop_on_error and not silent:
-        await abort_queued(kernel)
+        await abort_queued(kernel, lane)
 
 
-async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
+async def run_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Content:
     """Run the cell behind its gate, as the one that an interrupt is for."""
     result: outcome.Outcome[Content] | None = None
 
@@ -67,12 +68,12 @@ async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
         except BaseException as exc:  # noqa: BLE001 -- the gate's contract; unwrapped below
             result = outcome.Error(exc)
 
-    kernel.interrupter.foreground = cell
+    lane.interrupter.foreground = cell
     try:
         with cell.running():
             await cell.gate.drive(body())
     finally:
-        kernel.interrupter.foreground = None
+        lane.interrupter.foreground = None
     try:
         return (result or outcome.Error(KeyboardInterrupt())).unwrap()  # None: interrupted before its first line
     except BaseException as exc:
@@ -87,13 +88,13 @@ async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
         return {"status": "error", "execution_count": kernel.shell.execution_count, "user_expressions": {}, "payload": [], **content}
 
 
-async def abort_queued(kernel: Kernel[Any]) -> None:
+async def abort_queued(kernel: Kernel[Any], lane: ShellLane) -> None:
     """Answer ``aborted`` to every cell that waits now, those included that are still in the socket."""
     arrived: Pending[None] = Pending()
     kernel.barrier(lambda: arrived.set_result(None))
     await arrived
-    kernel.abort_until = time.monotonic() + kernel.shell.stop_on_error_time_offset
-    for request in kernel.main_lane.take_queued():
+    lane.abort_until = time.monotonic() + kernel.shell.stop_on_error_time_offset
+    for request in lane.queue.take_queued():
         abort(kernel, request)
 
 

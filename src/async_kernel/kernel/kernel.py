@@ -12,7 +12,7 @@ import os
 import sys
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
 from traitlets import Dict, List, Unicode
@@ -23,16 +23,15 @@ from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.helper import HelperLane
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
 from async_kernel.kernel.requests import REQUESTS, Route
-from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.interrupts import Interrupted, Interrupter
 from async_kernel.shell.lane import Lane
-from async_kernel.shell.session import Session
 from async_kernel.slot import HasInterface, T_interface_co
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+    from types import FrameType
 
     import psutil
     from comm.base_comm import CommManager
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.base import BaseShell
     from async_kernel.shell.cell import Cause, Cell
+    from async_kernel.shell.interrupts import Interrupted
     from async_kernel.typing import Content, Header
 
 __all__ = ["Kernel"]
@@ -58,8 +58,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     Attributes:
         wire: where replies and outputs go.
         shell: the main shell.
-        session: the user's background tasks.
-        main_lane: the cells of the main shell, in order.
+        main: the lane of the main shell.
         interrupts_by_signal: whether the SIGINT handler is ours and cells run in the main thread.
         accepts_shutdown: False in a program that does not let its clients stop it.
         pid: of the process that the kernel belongs to; a fork has another.
@@ -81,8 +80,6 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     wire: Wire
     shell: BaseShell[Any]
-    session: Session
-    interrupter: Interrupter
     comm_manager: CommManager
 
     def __init__(
@@ -100,40 +97,36 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.ports = ports or {}
         self.accepts_shutdown = True
         self.interrupts_by_signal = False
-        self.abort_until = 0.0
         self.started = False
         self._shell_class = shell_class
         self._stop = stop
         self._barrier = barrier
         self._process: psutil.Process | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
-        self._last_parent: Header | None = None
-        self.main_lane = Lane("main shell", self._serve_in_lane)
-        self._comm_lane = Lane("comms", self._serve_in_lane)
+        self.main = ShellLane(self._execute, self._background_task_failed)
+        self._comm_lane = Lane("comms", self._serve_in_loop)
         # A browser has no threads: there, questions about code wait until the loop turns.
         no_threads = sys.platform == "emscripten"
-        self._helper = Lane("helper", self._serve_in_lane) if no_threads else HelperLane(self._serve_now)
+        self._helper = Lane("helper", self._serve_in_loop) if no_threads else HelperLane(self._serve_now)
 
     # -- life ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def running(self, wire: Wire, **shell_options: Any) -> AsyncGenerator[Session]:
-        """Open the shell, its session nursery and the comms in this loop; :meth:`serve` then begins to serve.
+    async def running(self, wire: Wire, **shell_options: Any) -> AsyncGenerator[Self]:
+        """Open the shell, its lane and the comms in this loop; :meth:`serve` then begins to serve.
 
         Leaving cuts short what runs, waits for it, and gives everything back.
         """
         self.wire = wire
-        token = current_loop_token()
-        self.interrupter = Interrupter(token, by_signal=self.interrupts_by_signal)
         async with AsyncExitStack() as stack:
             self.comm_manager = stack.enter_context(comms_installed(self))
             self.shell = self._shell_class(wire=wire, **shell_options)
             self.shell.start()
             stack.callback(self.shell.close)
-            self.session = await stack.enter_async_context(Session.open(self._background_task_failed))
+            await stack.enter_async_context(self.main.open(by_signal=self.interrupts_by_signal))
             self._lanes = await stack.enter_async_context(anyio.create_task_group())
             try:
-                yield self.session
+                yield self
             finally:
                 self.cut_cells("shutdown")
                 self._lanes.cancel_scope.cancel()
@@ -143,19 +136,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         history = getattr(self.shell, "run_history", None)
         if history is not None:
             await self._lanes.start(history)
-        for lane in (self._helper.run, self._comm_lane.run, self.main_lane.run):
+        for lane in (self._helper.run, self._comm_lane.run, self.main.queue.run):
             await self._lanes.start(lane)
         self.started = True
 
     def cut_cells(self, cause: Cause, reason: str | None = None) -> None:
         """Cut short whatever cell runs, and leave nothing queued; from any thread."""
-        if not hasattr(self, "interrupter"):
-            return
-        self.interrupter.interrupt(None, cause, reason)
+        self.main.cut_foreground(cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what waits when the cells have ended: queued requests and the shutdown_requests themselves."""
-        for request in self.main_lane.take_queued():
+        for request in self.main.queue.take_queued():
             execution.abort(self, request)
         for request, restart in self._shutdowns:
             content: Content = {"status": "ok", "restart": restart}
@@ -180,7 +171,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             case "here":
                 self._serve_now(request)
             case "shell":
-                self.main_lane.submit(request)
+                self.main.queue.submit(request)
             case "comm":
                 self._comm_lane.submit(request)
             case "helper":
@@ -203,13 +194,19 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self._status("idle", request)
             current_request.reset(token)
 
-    async def _serve_in_lane(self, request: Request) -> None:
-        """Serve in the shell's loop."""
+    async def _execute(self, lane: ShellLane, request: Request) -> None:
+        """Serve a cell on its shell lane."""
+        await self._serve_waiting(request, lambda: execution.execute(self, lane, request))
+
+    async def _serve_in_loop(self, request: Request) -> None:
+        """Serve with a handler of the table that may wait."""
+        await self._serve_waiting(request, lambda: self._call(REQUESTS[request.msg_type], request))
+
+    async def _serve_waiting(self, request: Request, handle: Callable[[], Any]) -> None:
         token = current_request.set(request)
-        self._last_parent = request.header
         self._status("busy", request)
         try:
-            content = self._call(REQUESTS[request.msg_type], request)
+            content = handle()
             if inspect.isawaitable(content):
                 content = await content
             self._answer(request, content)
@@ -264,7 +261,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     @property
     def token(self) -> LoopToken:
         """The shell's loop."""
-        return self.interrupter.token
+        return self.main.token
 
     @property
     def process(self) -> psutil.Process:
@@ -293,7 +290,12 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def interrupt(self) -> Interrupted:
         """Cut the foreground cell short; from any thread."""
-        return self.interrupter.interrupt() if hasattr(self, "interrupter") else "ended"
+        return self.main.cut_foreground("interrupt")
+
+    def on_sigint(self, frame: FrameType | None) -> None:
+        """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""
+        if self.started:
+            self.main.interrupter.on_sigint(frame)
 
     def shut_down(self, request: Request, *, restart: bool) -> None:
         """Stop because a client asked for it; it is answered when the cells have ended."""
@@ -305,7 +307,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def last_parent(self) -> Header | None:
         """Whom output belongs to that is written outside every context: the cell that runs, or ran last."""
-        return self._last_parent
+        return self.main.last_parent
 
     def reply_cut_short(self, cell: Cell) -> None:
         """Answer a cell whose lane is being cancelled under it."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from async_kernel.kernel import comms, execution, info, introspection, lifecycle
+from async_kernel.kernel import comms, info, introspection, lifecycle
 from async_kernel.typing import MsgType
 
 if TYPE_CHECKING:
@@ -28,12 +28,20 @@ __all__ = ["REQUESTS", "LaneName", "Route"]
 LaneName = Literal["here", "shell", "comm", "helper"]
 
 
+def _no_handler(kernel: Kernel[Any], request: Request) -> None:
+    """Cells are served by their lane."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a message type is served. A handler returns the reply's content, or None for no reply."""
+    """How a message type is served.
+
+    The handler returns the reply's content, or None for no reply. Cells have none: their lane runs them
+    (:func:`async_kernel.kernel.execution.execute`).
+    """
 
     lane: LaneName
-    handler: Callable[[Kernel[Any], Request], Content | None | Awaitable[Content | None]]
+    handler: Callable[[Kernel[Any], Request], Content | Awaitable[Content | None] | None] = _no_handler
 
 
 REQUESTS: Mapping[str, Route] = {
@@ -43,7 +51,7 @@ REQUESTS: Mapping[str, Route] = {
     MsgType.comm_info_request: Route("here", comms.comm_info),
     MsgType.interrupt_request: Route("here", lifecycle.interrupt),
     MsgType.shutdown_request: Route("here", lifecycle.shutdown),
-    MsgType.execute_request: Route("shell", execution.execute),
+    MsgType.execute_request: Route("shell"),
     MsgType.comm_open: Route("comm", comms.comm_open),
     MsgType.comm_msg: Route("comm", comms.comm_msg),
     MsgType.comm_close: Route("comm", comms.comm_close),

@@ -1,0 +1,94 @@
+"""A shell lane: where the cells of one shell (the main one, or a subshell) run.
+
+It owns what those cells share: the loop, the queue, the foreground cell that an interrupt is for, and the session
+nursery with its background tasks. Lanes are independent: one that blocks leaves the others alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.shell.interrupts import Interrupter
+from async_kernel.shell.lane import Lane
+from async_kernel.shell.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.protocol.request import Request
+    from async_kernel.shell.cell import Cause
+    from async_kernel.shell.interrupts import Interrupted
+    from async_kernel.typing import Header
+
+__all__ = ["ShellLane"]
+
+
+class ShellLane:
+    """The queue and the loop of one shell.
+
+    Args:
+        serve: serves one request of this lane.
+        failed: told when a background task fails, with the request of the cell that started it.
+        subshell_id: None for the main shell.
+
+    Attributes:
+        queue: the cells that wait.
+        session: background tasks; there while :meth:`open` is.
+        abort_until: requests received before this time (seconds of ``time.monotonic``) are aborted.
+        last_parent: the header of the request that was served last.
+    """
+
+    session: Session
+
+    def __init__(
+        self,
+        serve: Callable[[ShellLane, Request], Awaitable[None]],
+        failed: Callable[[BaseException, Request | None], object],
+        subshell_id: str | None = None,
+    ) -> None:
+        self.subshell_id = subshell_id
+        self.queue = Lane("main shell" if subshell_id is None else f"subshell {subshell_id}", self._serve)
+        self.abort_until = 0.0
+        self.last_parent: Header | None = None
+        self._serve_one = serve
+        self._failed = failed
+        self._interrupter: Interrupter | None = None
+
+    async def _serve(self, request: Request) -> None:
+        self.last_parent = request.header
+        await self._serve_one(self, request)
+
+    @asynccontextmanager
+    async def open(self, *, by_signal: bool = False) -> AsyncGenerator[Self]:
+        """Take this loop for the lane's cells and open their session nursery.
+
+        Args:
+            by_signal: whether SIGINT is ours and this is the main thread.
+        """
+        self._interrupter = Interrupter(current_loop_token(), by_signal=by_signal)
+        async with Session.open(self._failed) as self.session:
+            yield self
+
+    @property
+    def interrupter(self) -> Interrupter:
+        """Cuts cells of this lane short.
+
+        Raises:
+            RuntimeError: before the lane is open.
+        """
+        if self._interrupter is None:
+            msg = f"{self.queue.name} is not open"
+            raise RuntimeError(msg)
+        return self._interrupter
+
+    @property
+    def token(self) -> LoopToken:
+        """The loop that its cells run in."""
+        return self.interrupter.token
+
+    def cut_foreground(self, cause: Cause, reason: str | None = None) -> Interrupted:
+        """Cut the cell that runs short; from any thread, also before the lane is open."""
+        return "ended" if self._interrupter is None else self._interrupter.interrupt(None, cause, reason)
