@@ -83,6 +83,19 @@ class Codec:
         # A user's own packer (the trait Session.packer) does everything itself.
         self._pack = _pack_json if typed.pack is orjson_packer else typed.pack
 
+    def header(self, msg_type: str) -> Header:
+        """A new header; its date is now, an aware datetime. Any thread."""
+        session = self.session
+        identity = session.session
+        return {
+            "msg_id": f"{identity}_{os.getpid()}_{next(self._count)}",
+            "msg_type": msg_type,
+            "username": session.username,
+            "session": identity,
+            "date": datetime.now(UTC),
+            "version": PROTOCOL_VERSION,
+        }
+
     def encode(
         self,
         msg_type: str,
@@ -92,8 +105,9 @@ class Codec:
         metadata: Mapping[str, Any] | None = None,
         identity: Sequence[bytes] = (),
         buffers: Sequence[bytes | bytearray | memoryview] = (),
+        header: Header | None = None,
     ) -> list[bytes]:
-        """Make a signed message with a header of its own. Any thread.
+        """Make a signed message. Any thread.
 
         Nothing in the result refers to the arguments: they may change afterwards.
 
@@ -101,23 +115,15 @@ class Codec:
             parent: the header, or the whole message, that caused this one; None for none.
             identity: the frames that go first: a ROUTER's route, or a topic.
             buffers: contiguous binary buffers.
+            header: one from :meth:`header`, if the caller must know it; by default a new one.
 
         Raises:
             LocalError: if content, metadata or parent have no JSON form, or a buffer is not a contiguous buffer.
         """
-        session = self.session
-        header = {
-            "msg_id": f"{session.session}_{os.getpid()}_{next(self._count)}",
-            "msg_type": msg_type,
-            "username": session.username,
-            "session": session.session,
-            "date": datetime.now(UTC),
-            "version": PROTOCOL_VERSION,
-        }
         try:
             pack = self._pack
             parts: list[bytes] = [
-                pack(header),
+                pack(self.header(msg_type) if header is None else header),
                 pack(extract_header(cast("dict[str, Any]", parent))) if parent else _EMPTY,
                 pack(metadata) if metadata else _EMPTY,
                 pack(content) if content else _EMPTY,

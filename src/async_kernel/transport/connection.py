@@ -11,6 +11,7 @@ that this made. One thread owns it; errors say which channel and which port.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket as sockets
 import stat
@@ -32,7 +33,6 @@ __all__ = ["BindError", "CurveKeys", "Endpoints", "PortInUseError", "Ports", "Tr
 Transport = Literal["tcp", "ipc"]
 
 _LOCALHOST: Final = "127.0.0.1"
-_ANYWHERE: Final = ("*", "0.0.0.0", "::")  # noqa: S104 -- asked for by the user
 MAX_IPC_PATH_BYTES: Final = 107 if sys.platform.startswith("linux") else 103
 """The length of ``sun_path`` without its final zero byte: unix(7), unix(4)."""
 
@@ -102,7 +102,9 @@ class Endpoints:
             socket.curve_publickey = self.curve.public
             socket.curve_secretkey = self.curve.secret
             socket.curve_server = True
-        return self._bind_tcp(socket, channel, port) if self.transport == "tcp" else self._bind_ipc(socket, channel, port)
+        return (
+            self._bind_tcp(socket, channel, port) if self.transport == "tcp" else self._bind_ipc(socket, channel, port)
+        )
 
     def close(self) -> None:
         """Remove the ipc files and the directory that :meth:`bind` made. Idempotent; call it after closing the sockets."""
@@ -140,18 +142,18 @@ class Endpoints:
         # ZMQ silently replaces a file that is there; only one that a dead kernel left may be replaced.
         for number in [port] if port else range(1, _MAX_IPC_NUMBER):
             path = Path(f"{self.ip}-{number}")
+            if (length := len(os.fsencode(path))) > MAX_IPC_PATH_BYTES:
+                msg = (
+                    f"the ipc path of the {channel} channel has {length} bytes and may have {MAX_IPC_PATH_BYTES}; "
+                    f"choose a shorter directory: {path}"
+                )
+                raise BindError(errno.ENAMETOOLONG, msg)
             if _is_free(path):
                 break
         else:
             what = f"ipc number {port}" if port else "every ipc number"
             msg = f"{what} of the {channel} channel is in use already (ipc://{self.ip}-{port or '*'})"
             raise PortInUseError(zmq.EADDRINUSE, msg)
-        if (length := len(os.fsencode(path))) > MAX_IPC_PATH_BYTES:
-            msg = (
-                f"the ipc path of the {channel} channel is {length} bytes long, {MAX_IPC_PATH_BYTES} are possible; "
-                f"choose a shorter directory: {path}"
-            )
-            raise BindError(zmq.EINVAL, msg)
         try:
             socket.bind(f"ipc://{path}")
         except zmq.ZMQError as exc:

@@ -59,7 +59,9 @@ def write_connection_file(path: str | os.PathLike[str], info: Mapping[str, Any])
     path = Path(path).absolute()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     created = not path.exists()
-    text = json.dumps({key: value.decode() if isinstance(value, bytes) else value for key, value in info.items()}, indent=2)
+    text = json.dumps(
+        {key: value.decode() if isinstance(value, bytes) else value for key, value in info.items()}, indent=2
+    )
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

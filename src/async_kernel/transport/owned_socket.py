@@ -127,6 +127,19 @@ class OwnedSocket:
         # Sends look at their mail once in a while only; this looks now.
         self._getsockopt(_EVENTS)
 
+    async def wait_for_wake(self, *, deadline: float = math.inf) -> None:
+        """Sleep until :meth:`wake` only: for an owner that no longer reads. A checkpoint. Owner only."""
+        if self._woken:
+            self._woken = False
+            await trio.lowlevel.checkpoint()
+            return
+        with trio.CancelScope(deadline=deadline) as self._sleep:
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._sleep = None
+        self._woken = False
+
     async def _sleep_on_descriptor(self, deadline: float) -> None:
         with trio.CancelScope(deadline=deadline) as self._sleep:
             try:

@@ -1,0 +1,179 @@
+"""What C code and child processes write to file descriptors 1 and 2, as streams of the cell that runs.
+
+:func:`captured_fds` puts a pipe in the place of both descriptors and gives the very same open files back afterwards; it
+is for a kernel that owns its process, never for an embedded one. :class:`FdReader` reads the other ends in the I/O loop:
+a task that streams what comes, and :meth:`FdReader.drain`, which iopub calls before it sends a status ``idle``, so that
+what a cell's children wrote is out before the cell is done. Reading pauses while output is held up: the pipe fills, and
+the child waits.
+
+C's own buffer of stdout becomes line-buffered, as on a terminal: otherwise a ``printf`` would stay in it until the kernel
+ends. A cell that prints half a line from C calls :func:`flush_c_stdout` (not in the I/O loop, which empties the pipe).
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import os
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from async_kernel.channels.output import OutputQueue
+    from async_kernel.typing import Header, StreamName
+
+    Parent = Header | Mapping[str, Any] | None
+
+__all__ = ["CapturedFds", "FdReader", "captured_fds", "flush_c_stdout"]
+
+_NAMES: Final[tuple[StreamName, StreamName]] = ("stdout", "stderr")
+_READ_BYTES: Final = 1 << 16
+"""The capacity of a pipe (pipe(7)), so that one read takes what was there before it."""
+_LINE_BUFFERED: Final = 1
+"""``_IOLBF`` of stdio.h: 1 with glibc, musl and Apple's libc."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFds:
+    """Descriptors of a capture, for stdout and stderr each.
+
+    Attributes:
+        pipes: ends to read from, non-blocking.
+        originals: where the descriptors led before: for a log, an echo.
+    """
+
+    pipes: tuple[int, int]
+    originals: tuple[int, int]
+
+
+@contextmanager
+def captured_fds() -> Generator[CapturedFds]:
+    """Catch what is written to descriptors 1 and 2 while open; afterwards they are what they were.
+
+    What nobody has read by then goes where it would have gone without us.
+
+    A child process that lives on and writes then gets ``SIGPIPE``, as when a terminal closes.
+
+    Raises:
+        OSError: if 1 or 2 are not open, or there are no descriptors left; then nothing is changed.
+    """
+    with ExitStack() as stack:
+        pipes: list[int] = []
+        originals: list[int] = []
+        for target in (1, 2):
+            _flush_python(target)
+            flush_c_stdout()
+            original = os.dup(target)
+            stack.callback(os.close, original)
+            reader, writer = os.pipe()
+            stack.callback(os.close, reader)
+            os.set_blocking(reader, False)
+            stack.callback(_give_back, original, target, reader, inheritable=os.get_inheritable(target))
+            os.dup2(writer, target)
+            os.close(writer)
+            pipes.append(reader)
+            originals.append(original)
+        _buffer_c_stdout_by_line()
+        yield CapturedFds((pipes[0], pipes[1]), (originals[0], originals[1]))
+
+
+class FdReader:
+    """Reads captured descriptors for one task of the I/O loop.
+
+    Args:
+        queue: where the text goes.
+        parent: the header of the cell that is running, or ran last; None for none.
+        echo: whether what is read goes to the originals, too.
+    """
+
+    def __init__(
+        self, fds: CapturedFds, queue: OutputQueue, parent: Callable[[], Parent], *, echo: bool = False
+    ) -> None:
+        self._fds = fds
+        self._queue = queue
+        self._parent = parent
+        self._echo = echo
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = (decoder("replace"), decoder("replace"))
+
+    async def serve(self) -> None:
+        """Stream what comes until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for index in (0, 1):
+                nursery.start_soon(self._serve_one, index)
+
+    def drain(self) -> list[tuple[StreamName, str, Parent]]:
+        """What lies in the pipes, for a caller that sends it itself. In the I/O loop."""
+        parent = self._parent()
+        return [(_NAMES[index], text, parent) for index in (0, 1) if (text := self._read(index))]
+
+    async def _serve_one(self, index: int) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._fds.pipes[index])
+            while self._queue.is_full:
+                room = trio.Event()
+                self._queue.call_when_there_is_room(room.set)
+                await room.wait()
+            if text := self._read(index):
+                self._queue.write(_NAMES[index], text, self._parent())
+
+    def _read(self, index: int) -> str:
+        try:
+            data = os.read(self._fds.pipes[index], _READ_BYTES)
+        except BlockingIOError:
+            return ""
+        if self._echo and data:
+            _write_all(self._fds.originals[index], data)
+        return self._decoders[index].decode(data)
+
+
+def flush_c_stdout() -> None:
+    """Write out what C code has printed and not flushed. May block while the pipe is full."""
+    if (stdout := _c_stdout()) is not None:
+        _libc().fflush(stdout)
+
+
+def _buffer_c_stdout_by_line() -> None:
+    if (stdout := _c_stdout()) is not None:
+        _libc().setvbuf(stdout, None, _LINE_BUFFERED, 0)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _c_stdout() -> ctypes.c_void_p | None:
+    """C's ``stdout``, or None where it is not a symbol of the process."""
+    if os.name != "posix":
+        return None
+    try:
+        return ctypes.c_void_p.in_dll(_libc(), "__stdoutp" if sys.platform == "darwin" else "stdout")
+    except ValueError:
+        return None
+
+
+def _flush_python(target: int) -> None:
+    stream = sys.__stdout__ if target == 1 else sys.__stderr__
+    if stream is not None and not stream.closed:
+        stream.flush()
+
+
+def _give_back(original: int, target: int, pipe: int, *, inheritable: bool) -> None:
+    # First the descriptor, then what is still buffered for it: nobody reads the pipe now, it could be full.
+    os.dup2(original, target, inheritable=inheritable)
+    with suppress(OSError):  # the terminal has gone: nobody to tell
+        _flush_python(target)
+        flush_c_stdout()
+        while data := os.read(pipe, _READ_BYTES):
+            _write_all(original, data)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

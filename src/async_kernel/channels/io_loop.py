@@ -1,0 +1,387 @@
+"""The I/O loop: one trio loop in a thread of its own, with all ZMQ sockets, whatever the user's code does.
+
+:meth:`IOLoop.run` is a task of the shell loop (trio or asyncio); in the thread the indentation of :meth:`IOLoop._serve`
+is the lifetime diagram. The methods of :class:`~async_kernel.protocol.wire.Wire` and those that end things are for any
+thread: they hand work to the task that owns the socket, and wake it.
+
+Closing, in order: nobody reads requests → replies and output leave, for ``flush_s`` at most → the channels' tasks end →
+sockets close, ZMQ may go on sending for ``linger_ms`` → the heartbeat ends → the context terminates → socket files are
+removed → the thread ends, and so does ``run``. A failing channel cancels the others and leaves ``run`` as an exception.
+
+The log that is given must not write to what this loop reads (descriptors 1 and 2 while they are captured).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import trio
+import zmq
+
+from async_kernel.channels import forked, iopub
+from async_kernel.channels.captured_fds import FdReader
+from async_kernel.channels.complaints import Complaints
+from async_kernel.channels.heartbeat import serve_heartbeat
+from async_kernel.channels.output import Output, OutputQueue
+from async_kernel.channels.peers import Peers
+from async_kernel.channels.request_channel import RequestChannel, configure_router
+from async_kernel.channels.settings import IOSettings
+from async_kernel.channels.stdin import Stdin, StdinClosedError
+from async_kernel.lifetime.loop_token import LoopToken, current_loop_token
+from async_kernel.lifetime.owned_thread import run_in_owned_thread
+from async_kernel.transport.connection import BindError, Endpoints, Ports
+from async_kernel.transport.owned_socket import OwnedSocket
+from async_kernel.typing import Channel
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from anyio.abc import TaskStatus
+
+    from async_kernel.channels.captured_fds import CapturedFds
+    from async_kernel.protocol.request import Request
+    from async_kernel.protocol.wire import InputWaiter
+    from async_kernel.transport.codec import Codec
+    from async_kernel.typing import Content, Header, StreamName
+
+    Parent = Header | Mapping[str, Any] | None
+
+__all__ = ["DropCounts", "IOLoop", "IOSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class DropCounts:
+    """What was lost or refused since the start, for a client that asks.
+
+    Attributes:
+        stalled_clients: clients dropped, or passed over, because they took no output for the declared time.
+        output: messages that came, or were still waiting, when iopub had ended; and text that had no JSON form.
+        replies: replies whose client had gone.
+        bad_messages: what came in and was not a valid message, all channels.
+        stale_input: input replies that answered no question.
+    """
+
+    stalled_clients: int
+    output: int
+    replies: int
+    bad_messages: int
+    stale_input: int
+
+
+class _Channels:
+    """What there is while the loop runs."""
+
+    def __init__(
+        self, shell: RequestChannel, control: RequestChannel, stdin: Stdin, iopub: iopub.IOPub, nursery: trio.Nursery
+    ) -> None:
+        self.shell = shell
+        self.control = control
+        self.stdin = stdin
+        self.iopub = iopub
+        self.nursery = nursery
+
+
+class IOLoop:
+    """Carries the kernel's messages over ZMQ; implements :class:`~async_kernel.protocol.wire.Wire`.
+
+    Args:
+        submit: called in the I/O thread with each valid shell or control request; must not block. What it raises ends
+            the loop.
+        captured: descriptors to read (see :mod:`~async_kernel.channels.captured_fds`); whoever captured gives them back.
+        current_parent: the header that captured text belongs to; called in the I/O thread.
+        echo: whether captured text goes to the original descriptors, too.
+
+    Attributes:
+        ports: as wished, then as bound.
+        ip: as wished, then as bound; what belongs into the connection file.
+        token: of the I/O loop, once it runs.
+    """
+
+    ports: Ports
+    token: LoopToken
+
+    def __init__(
+        self,
+        settings: IOSettings,
+        codec: Codec,
+        submit: Callable[[Request], object],
+        log: logging.Logger,
+        *,
+        captured: CapturedFds | None = None,
+        current_parent: Callable[[], Parent] = lambda: None,
+        echo: bool = False,
+    ) -> None:
+        forked.watch()
+        self._generation = forked.generation()
+        self._settings = settings
+        self._codec = codec
+        self._submit = submit
+        self._log = log
+        self._captured = captured
+        self._current_parent = current_parent
+        self._echo = echo
+        self._queue = OutputQueue(settings.iopub_limit_bytes)
+        self._complaints = {channel: Complaints(log, f"{channel} channel") for channel in Channel}
+        self._channels: _Channels | None = None
+        self._reading = True
+        self._closing = False
+        self._ended = False
+        self._trio_token: trio.lowlevel.TrioToken | None = None
+        self._close_asked: trio.Event | None = None
+        self.ports = settings.ports
+        self.ip = settings.ip
+
+    # ---- its life
+
+    async def run(self, *, task_status: TaskStatus[Ports] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Carry messages until :meth:`close`. Call it in the shell loop; cancelling it closes in order, too.
+
+        ``started`` gives the ports, once all five sockets are bound.
+
+        Raises:
+            PortInUseError: if a port is taken.
+            BindError: if a socket cannot be bound for another reason.
+            ExceptionGroup: of what channels, or tasks of :meth:`start_soon`, raised.
+        """
+        shell_loop = current_loop_token()
+        bound = anyio.Event()
+        failure: Exception | None = None
+
+        async def thread() -> None:
+            nonlocal failure
+            try:
+                await run_in_owned_thread(
+                    lambda: trio.run(self._serve, lambda: shell_loop.call_soon(bound.set)),
+                    name="async-kernel I/O",
+                    cancel=self.close,
+                )
+            except Exception as exc:  # noqa: BLE001 -- raised below, without the group of this helper
+                failure = _flat(exc)
+            finally:
+                self._ended = True
+                self._queue.close()
+                bound.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(thread)
+            await bound.wait()
+            if self._channels is not None:
+                task_status.started(self.ports)
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        """End the loop in order, which :meth:`run` then waits for. Any thread, idempotent, returns at once."""
+        self._closing = True
+        self._in_loop(self._ask_to_close)
+
+    def stop_reading(self) -> None:
+        """Read no request any more; replies, output and stdin go on. Any thread, idempotent."""
+        self._reading = False
+        if (channels := self._channels) is not None:
+            channels.shell.stop_reading()
+            channels.control.stop_reading()
+
+    def start_soon(self, fn: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Start a task in the I/O nursery: its failure ends the loop; closing cancels it. Any thread.
+
+        Once the loop is closing, nothing is started.
+        """
+        self._in_loop(self._start, fn, args)
+
+    def barrier(self, fn: Callable[[], object]) -> None:
+        """Submit all requests that have arrived on shell by now, then call ``fn`` in the I/O loop. Any thread."""
+        if (channels := self._channels) is not None:
+            channels.shell.barrier(fn)
+
+    def drop_counts(self) -> DropCounts:
+        """What was lost or refused so far. Any thread."""
+        channels = self._channels
+        return DropCounts(
+            stalled_clients=channels.iopub.losses.clients if channels else 0,
+            output=self._queue.refused + (channels.iopub.losses.unsendable if channels else 0),
+            replies=channels.shell.undeliverable + channels.control.undeliverable if channels else 0,
+            bad_messages=sum(complaints.count for complaints in self._complaints.values()),
+            stale_input=channels.stdin.stale if channels else 0,
+        )
+
+    # ---- Wire
+
+    def publish(
+        self,
+        msg_type: str,
+        content: Content,
+        *,
+        parent: Parent,
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes | bytearray | memoryview] = (),
+        topic: bytes | None = None,
+    ) -> None:
+        """See :meth:`~async_kernel.protocol.wire.Wire.publish`.
+
+        Raises:
+            LocalError: if it cannot be serialized.
+        """
+        if self._generation != forked.generation():
+            return
+        self._queue.put(
+            iopub.message(
+                self._codec, msg_type, content, parent=parent, metadata=metadata, buffers=buffers, topic=topic
+            )
+        )
+
+    def stream(self, name: StreamName, text: str, *, parent: Parent) -> None:
+        """See :meth:`~async_kernel.protocol.wire.Wire.stream`. In a forked child it writes to the descriptor."""
+        if self._generation != forked.generation():
+            _write_as_child(name, text)
+            return
+        self._queue.write(name, text, parent)
+
+    def reply(
+        self,
+        request: Request,
+        content: Content,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes | bytearray | memoryview] = (),
+    ) -> None:
+        """See :meth:`~async_kernel.protocol.wire.Wire.reply`.
+
+        Raises:
+            LocalError: if it cannot be serialized.
+        """
+        channels = self._channels
+        if channels is None or self._generation != forked.generation():
+            return
+        channel = channels.control if request.channel == Channel.control else channels.shell
+        channel.reply(request, content, metadata=metadata, buffers=buffers)
+
+    def ask_input(self, request: Request, prompt: str, answer: InputWaiter, *, password: bool = False) -> None:
+        """See :meth:`~async_kernel.protocol.wire.Wire.ask_input`: asked once all output before it has left.
+
+        ``answer`` fails with :class:`~async_kernel.channels.stdin.StdinClosedError` when the loop ends before.
+        """
+        channels = self._channels
+        if channels is None or self._ended or self._generation != forked.generation():
+            answer.set_exception(StdinClosedError("nobody can be asked for input here"))
+            return
+        question = channels.stdin.question(request, prompt, answer, password=password)
+        self._queue.put(Output(call=lambda: channels.stdin.ask(question), parent=request.header))
+        if self._ended:
+            answer.set_exception(StdinClosedError("the kernel is closing"))
+
+    # ---- in the I/O loop
+
+    async def _serve(self, announce: Callable[[], object]) -> None:
+        settings, complaints = self._settings, self._complaints
+        self._trio_token = token = trio.lowlevel.current_trio_token()
+        self._close_asked = trio.Event()
+        endpoints = Endpoints(settings.transport, settings.ip, settings.curve)
+        with ExitStack() as sockets:
+            sockets.callback(endpoints.close)
+            context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            sockets.callback(context.term)
+
+            def bind(kind: int, channel: Channel, configure: Callable[[zmq.Socket[bytes], IOSettings], None]) -> int:
+                socket = context.socket(kind)
+                owned = bound[channel] = OwnedSocket(socket, token)
+                sockets.callback(owned.close, settings.linger_ms)
+                socket.setsockopt(zmq.TCP_MAXRT, round(settings.stalled_client_s * 1000))
+                configure(socket, settings)
+                return endpoints.bind(socket, channel, getattr(settings.ports, channel))
+
+            bound: dict[Channel, OwnedSocket] = {}
+            ports = {c: bind(zmq.ROUTER, c, configure_router) for c in (Channel.shell, Channel.control, Channel.stdin)}
+            ports[Channel.iopub] = bind(zmq.XPUB, Channel.iopub, iopub.configure)
+            shell, control = (
+                RequestChannel(channel, bound[channel], self._codec, self._submit, complaints[channel])
+                for channel in (Channel.shell, Channel.control)
+            )
+            stdin = Stdin(bound[Channel.stdin], self._codec, complaints[Channel.stdin])
+            fds = self._fd_reader()
+            publisher = iopub.IOPub(
+                self._queue,
+                bound[Channel.iopub],
+                self._codec,
+                settings,
+                complaints[Channel.iopub],
+                fds.drain if fds is not None else None,
+            )
+            peers = Peers(bound[Channel.iopub].socket, token, publisher.client_gone, complaints[Channel.iopub])
+            sockets.callback(peers.close)
+            async with trio.open_nursery() as helpers:
+                ports[Channel.heartbeat] = await helpers.start(serve_heartbeat, context, endpoints, settings.ports.hb)
+                helpers.start_soon(peers.serve)
+                if fds is not None:
+                    helpers.start_soon(fds.serve)
+                async with trio.open_nursery() as owners:
+                    for channel in (shell, control, stdin, publisher):
+                        owners.start_soon(channel.serve)
+                    self.ports, self.ip = Ports(**ports), endpoints.ip
+                    self.token = current_loop_token()
+                    self._channels = _Channels(shell, control, stdin, publisher, helpers)
+                    if not self._reading:
+                        self.stop_reading()
+                    if self._closing:
+                        self._close_asked.set()
+                    announce()
+                    await self._close_asked.wait()
+                    for channel in (shell, control, stdin, publisher):
+                        channel.finish()
+                    owners.cancel_scope.deadline = trio.current_time() + settings.flush_s
+                if owners.cancel_scope.cancelled_caught:
+                    self._log.warning(
+                        "closing: not everything was taken within %g s: %s", settings.flush_s, self.drop_counts()
+                    )
+                for complaint in complaints.values():
+                    complaint.close()
+                helpers.cancel_scope.cancel()
+
+    def _fd_reader(self) -> FdReader | None:
+        if self._captured is None:
+            return None
+        return FdReader(self._captured, self._queue, self._current_parent, echo=self._echo)
+
+    def _ask_to_close(self) -> None:
+        if self._close_asked is not None:
+            self._close_asked.set()
+
+    def _start(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        if self._channels is not None and not self._closing:
+            self._channels.nursery.start_soon(fn, *args)
+
+    def _in_loop(self, fn: Callable[..., object], *args: object) -> None:
+        """Call in the I/O loop soon; nowhere, if it does not run."""
+        if self._trio_token is not None:
+            try:
+                self._trio_token.run_sync_soon(fn, *args)
+            except trio.RunFinishedError:
+                return
+
+
+def _flat(exc: Exception) -> Exception:
+    """One group for failing channels instead of one per nursery; a socket that cannot be bound fails as itself."""
+    leaves = _leaves(exc)
+    for leaf in leaves:
+        if isinstance(leaf, BindError):
+            return leaf
+    return ExceptionGroup("the I/O loop failed", leaves) if isinstance(exc, ExceptionGroup) else exc
+
+
+def _leaves(exc: Exception) -> list[Exception]:
+    if isinstance(exc, ExceptionGroup):
+        members = cast("ExceptionGroup[Exception]", exc).exceptions
+        return [leaf for member in members for leaf in _leaves(member)]
+    return [exc]
+
+
+def _write_as_child(name: StreamName, text: str) -> None:
+    """Output of a forked process: its descriptors lead to us (or to where the program's lead)."""
+    data = text.encode(errors="replace")
+    while data:
+        data = data[os.write(1 if name == "stdout" else 2, data) :]

@@ -1,0 +1,264 @@
+"""iopub: the one task that owns the XPUB socket and gives everything its order.
+
+- **Nothing is dropped silently.** ``XPUB_NODROP``: a message that a subscriber has no room for is refused for all, the
+  task waits for room, the queue fills, and the cell that prints is held up (:mod:`~async_kernel.channels.output`).
+- **A client that stalls does not hold up the kernel for ever.** On Linux, TCP gives a connection up whose window stays
+  shut for the declared time (``TCP_USER_TIMEOUT``, through ``ZMQ_TCP_MAXRT``); ZMQ then forgets the client and there is
+  room. Where the transport cannot (ipc; other systems), the subscriber is passed over from then on: ZMQ leaves out one
+  that was full when a message was sent without ``XPUB_NODROP``, until it reads again. Either way there is a warning and
+  a count.
+- **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is known
+  already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything.
+- **Text is coalesced**: the first write after a silence leaves at once (or when its line is complete), what follows
+  at most every 50 ms; any other message takes the text before it along, so all keep their places.
+
+Closing: :meth:`IOPub.finish` lets :meth:`IOPub.serve` return when everything has left; cancelling it gives up the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+import zmq
+
+from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
+from async_kernel.transport.codec import LocalError, without_lone_surrogates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from async_kernel.channels.complaints import Complaints
+    from async_kernel.channels.settings import IOSettings
+    from async_kernel.transport.codec import Codec
+    from async_kernel.transport.owned_socket import OwnedSocket
+    from async_kernel.typing import Content, Header, StreamName
+
+    Parent = Header | Mapping[str, Any] | None
+
+__all__ = ["IOPub", "configure"]
+
+_SUBSCRIBE: Final = b"\x01"
+_BREATHER: Final = 1 << 20
+"""Bytes after which other tasks of the I/O loop get their turn: about a millisecond's work."""
+
+
+def configure(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
+    """Set the options of the XPUB socket, before it is bound."""
+    socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+    socket.setsockopt(zmq.XPUB_NODROP, 1)
+    socket.setsockopt(zmq.SNDHWM, settings.output_high_water_mark)
+
+
+def transport_drops_stalled(settings: IOSettings) -> bool:
+    """Whether the transport gives up connections that stay shut; otherwise IOPub passes over their clients."""
+    return settings.transport == "tcp" and sys.platform.startswith("linux")
+
+
+@dataclass(slots=True)
+class Losses:
+    """What iopub could not deliver since the start.
+
+    Attributes:
+        clients: clients dropped, or passed over, because they took nothing for the declared time.
+        unsendable: streams that had no JSON form.
+    """
+
+    clients: int = 0
+    unsendable: int = 0
+
+
+class IOPub:
+    """Owns the XPUB socket. :meth:`publish` and :meth:`stream` are for any thread, all else for the I/O loop.
+
+    Args:
+        queue: where output waits; it may fill before :meth:`serve` runs.
+        captured: what was written to file descriptors and not read yet, as stream writes; called before each ``idle``.
+    """
+
+    def __init__(
+        self,
+        queue: OutputQueue,
+        socket: OwnedSocket,
+        codec: Codec,
+        settings: IOSettings,
+        complaints: Complaints,
+        captured: Callable[[], Iterable[tuple[StreamName, str, Parent]]] | None = None,
+    ) -> None:
+        self._queue = queue
+        self._socket = socket
+        self._codec = codec
+        self._settings = settings
+        self._complaints = complaints
+        self._captured = captured
+        self._finishing = False
+        self._text_due = math.inf
+        self._last_text = -math.inf
+        self._held_up_since: float | None = None
+        self._held_up_until = -math.inf
+        self._hold_up = 0.0
+        self.losses = Losses()
+        self._since_breather = 0
+
+    async def serve(self) -> None:
+        """Publish until :meth:`finish`, then what is left; cancelled, give up the rest. Errors of the socket go out."""
+        queue, socket = self._queue, self._socket
+        queue.attach(socket.wake_soon)
+        try:
+            while True:
+                await self._welcome_subscribers()
+                if queue.has_messages or self._finishing or trio.current_time() >= self._text_due:
+                    await self._publish_all()
+                if self._finishing and queue.is_empty:
+                    return
+                await socket.wait(deadline=self._next_text())
+        finally:
+            queue.close()
+
+    def finish(self) -> None:
+        """Let :meth:`serve` return once everything has been sent."""
+        self._finishing = True
+        self._socket.wake()
+
+    def client_gone(self, name: str) -> None:
+        """A client has disconnected: if it had held up output for most of the declared time, say so and count it."""
+        now = trio.current_time()
+        if self._held_up_since is not None:
+            held_up = now - self._held_up_since
+        else:
+            held_up = self._hold_up if now - self._held_up_until < 1 else 0.0
+        if held_up >= self._settings.stalled_client_s / 2:
+            self._hold_up = 0.0
+            self._held_up_since = None if self._held_up_since is None else now
+            self._drop_noted(f"{name} took no output for {self._settings.stalled_client_s:g} s and was dropped")
+
+    # ---- in order
+
+    def _next_text(self) -> float:
+        """When to send the text that waits: the deadline of the next wait."""
+        queue = self._queue
+        queue.rest(wake_for_text=True)
+        if queue.is_empty:
+            self._text_due = math.inf
+        elif self._text_due == math.inf:
+            queue.rest(wake_for_text=False)
+            now = trio.current_time()
+            soon = self._last_text + self._settings.stream_interval_s
+            if soon > now:
+                self._text_due = soon
+            else:
+                self._text_due = now if queue.ends_a_line() else now + self._settings.stream_line_s
+        return self._text_due
+
+    async def _publish_all(self) -> None:
+        self._text_due = math.inf
+        for item in self._queue.take():
+            if isinstance(item, StreamRun):
+                await self._send_text(item.name, "".join(item.texts), item.parent)
+                # What the chunks did not account for.
+                self._queue.sent(WRITE_BYTES * len(item.texts))
+                self._last_text = trio.current_time()
+                continue
+            if item.is_idle and self._captured is not None:
+                for name, text, parent in self._captured():
+                    await self._send_text(name, text, parent)
+            if item.call is not None:
+                item.call()
+            else:
+                await self._send(item.frames)
+            self._queue.sent(item.size)
+
+    async def _send_text(self, name: StreamName, text: str, parent: Parent) -> None:
+        for chunk in _chunks(text, self._settings.chunk_chars):
+            try:
+                content: Content = {"name": name, "text": chunk}
+                frames = self._codec.encode("stream", content, parent=parent, identity=(b"stream." + name.encode(),))
+            except LocalError as exc:
+                self.losses.unsendable += 1
+                self._complaints.add(f"output to {name} was lost: {exc}")
+            else:
+                await self._send(frames)
+            self._queue.sent(len(chunk))
+
+    async def _send(self, frames: Sequence[bytes]) -> None:
+        self._since_breather += sum(map(len, frames))
+        if self._since_breather >= _BREATHER:
+            self._since_breather = 0
+            await trio.lowlevel.checkpoint()
+        if not self._socket.try_send(frames):
+            await self._send_when_there_is_room(frames)
+
+    async def _send_when_there_is_room(self, frames: Sequence[bytes]) -> None:
+        socket, settings = self._socket, self._settings
+        started = self._held_up_since = trio.current_time()
+        give_up = math.inf if transport_drops_stalled(settings) else started + settings.stalled_client_s
+        try:
+            while True:
+                await socket.wait_for_room(deadline=give_up)
+                if socket.try_send(frames):
+                    return
+                if trio.current_time() >= give_up:
+                    break
+            socket.socket.setsockopt(zmq.XPUB_NODROP, 0)
+            socket.try_send(frames)
+            socket.socket.setsockopt(zmq.XPUB_NODROP, 1)
+            self._drop_noted(
+                f"a client took no output for {settings.stalled_client_s:g} s and is passed over until it reads again"
+            )
+        finally:
+            self._held_up_until = trio.current_time()
+            self._hold_up = self._held_up_until - (self._held_up_since or started)
+            self._held_up_since = None
+
+    def _drop_noted(self, what: str) -> None:
+        self.losses.clients += 1
+        self._complaints.add(what)
+
+    # ---- subscribers
+
+    async def _welcome_subscribers(self) -> None:
+        """Answer every subscription that has come in."""
+        while (frames := self._socket.try_receive()) is not None:
+            if not frames[0].startswith(_SUBSCRIBE):
+                continue
+            topic = frames[0][1:]
+            content: Content = {"subscription": topic.decode(errors="replace")}
+            await self._send(self._codec.encode("iopub_welcome", content, parent=None, identity=(topic,)))
+
+
+def message(
+    codec: Codec,
+    msg_type: str,
+    content: Content,
+    *,
+    parent: Parent,
+    metadata: Mapping[str, Any] | None = None,
+    buffers: Sequence[bytes | bytearray | memoryview] = (),
+    topic: bytes | None = None,
+) -> Output:
+    """A message for an :class:`OutputQueue`, serialized and signed. Any thread.
+
+    Args:
+        topic: the first frame, which subscriptions are compared with; by default ``kernel.<msg_type>``.
+
+    Raises:
+        LocalError: if it cannot be serialized.
+    """
+    identity = (b"kernel." + msg_type.encode() if topic is None else topic,)
+    frames = codec.encode(msg_type, content, parent=parent, metadata=metadata, identity=identity, buffers=buffers)
+    is_idle = msg_type == "status" and content.get("execution_state") == "idle"
+    return Output(frames, is_idle=is_idle, parent=parent)
+
+
+def _chunks(text: str, size: int) -> Iterator[str]:
+    """``text`` in pieces of at most ``size`` bytes of UTF-8, more or less, that can be encoded."""
+    if len(text) * (1 if text.isascii() else 4) <= size:
+        yield text
+        return
+    text = without_lone_surrogates(text)
+    step = size if text.isascii() else size // 4
+    for start in range(0, len(text), step):
+        yield text[start : start + step]

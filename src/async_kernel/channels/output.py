@@ -1,0 +1,226 @@
+"""What waits to be published: the side of iopub that the producing threads see.
+
+Any thread puts messages and stream text in; one owner (:mod:`~async_kernel.channels.iopub`) takes everything out, in
+order. Text is kept raw and joined where it lies: as long as nothing else of the same cell came in between, a write is an
+append to a list, under one lock (a reentrant one: a signal handler or a finalizer that prints may run anywhere, in the
+middle of a print of the same thread, too).
+
+The queue is bounded by back-pressure: whoever puts in something while more than the limit waits is held up until half of
+it has gone. A single thing of any size is taken; its producer waits afterwards. The wait holds no lock and ends when the
+owner has made room or is gone; an exception from a signal handler breaks it. The owner's thread never waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from async_kernel.typing import Header, StreamName
+
+    Parent = Header | Mapping[str, Any] | None
+
+__all__ = ["Output", "OutputQueue", "StreamRun"]
+
+WRITE_BYTES: Final = 64
+"""What a write costs in memory besides its text: the string object and its place in a list (CPython, 64 bit)."""
+
+
+@dataclass(slots=True, eq=False)
+class StreamRun:
+    """Neighbouring writes of one cell to one stream."""
+
+    name: StreamName
+    parent: Parent
+    texts: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True, eq=False)
+class Output:
+    """A message ready to be sent, or (no frames) a call to make when all before it has been sent.
+
+    Attributes:
+        frames: topic first.
+        is_idle: whether it ends a request: what was written to file descriptors goes before it.
+        parent: the header of the request that caused it.
+    """
+
+    frames: Sequence[bytes] = ()
+    call: Callable[[], object] | None = None
+    is_idle: bool = False
+    parent: Parent = None
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.frames)) + WRITE_BYTES
+
+
+class OutputQueue:
+    """A bounded, ordered queue from all threads to one.
+
+    Args:
+        limit: bytes; see the module.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.RLock()
+        self._items: deque[Output | StreamRun] = deque()
+        self._open: dict[str, StreamRun] = {}
+        self._messages = 0
+        self._size = 0
+        self._waiters: list[Callable[[], object]] = []
+        self._wake: Callable[[], object] = _nobody
+        self._owner_thread: int | None = None
+        self._wake_for_text = False
+        self._closed = False
+        self.refused = 0
+
+    # ---- producers, any thread
+
+    def put(self, item: Output) -> None:
+        """Add a message. May wait for room."""
+        with self._lock:
+            if self._closed:
+                self.refused += 1
+                return
+            self._items.append(item)
+            self._messages += 1
+            # Text of the same cell that comes later goes after it. Of unknown origin: after everything.
+            if key := _key(item.parent):
+                self._open.pop(key, None)
+            else:
+                self._open.clear()
+            self._size += item.size
+            full = self._size > self._limit
+        self._wake()
+        if full:
+            self._wait_for_room()
+
+    def write(self, name: StreamName, text: str, parent: Parent) -> None:
+        """Add text to a stream. May wait for room.
+
+        Raises:
+            TypeError: if ``text`` is not a string.
+        """
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- user code calls it, too
+            msg = f"text must be a str, not {type(text).__name__}"
+            raise TypeError(msg)
+        key = _key(parent)
+        with self._lock:
+            if self._closed:
+                self.refused += 1
+                return
+            run = self._open.get(key)
+            if run is None or run.name != name:
+                self._open[key] = run = StreamRun(name, parent)
+                self._items.append(run)
+            run.texts.append(text)
+            self._size += len(text) + WRITE_BYTES
+            full = self._size > self._limit
+            wake, self._wake_for_text = self._wake_for_text, False
+        if wake:
+            self._wake()
+        if full:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        if threading.get_ident() == self._owner_thread:
+            return
+        while True:
+            with self._lock:
+                if self._closed or self._size <= self._limit // 2:
+                    return
+                gate = threading.Lock()
+                gate.acquire()  # whoever makes room releases it
+                self._waiters.append(gate.release)
+            self._wake()
+            gate.acquire()
+
+    # ---- the owner
+
+    def attach(self, wake: Callable[[], object]) -> None:
+        """Become the owner: ``wake`` is called, in any thread, when there is something to take."""
+        with self._lock:
+            self._wake = wake
+            self._owner_thread = threading.get_ident()
+            self._wake_for_text = True
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether something waits that is more than text."""
+        return self._messages > 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._items
+
+    def ends_a_line(self) -> bool:
+        """Whether the text that was written last ends with a newline."""
+        with self._lock:
+            last = self._items[-1] if self._items else None
+            return isinstance(last, StreamRun) and last.texts[-1:] != [] and last.texts[-1].endswith("\n")
+
+    def take(self) -> deque[Output | StreamRun]:
+        """Everything that waits, in order. It counts against the limit until :meth:`sent`."""
+        with self._lock:
+            items, self._items = self._items, deque()
+            self._open.clear()
+            self._messages = 0
+        return items
+
+    def sent(self, size: int) -> None:
+        """``size`` bytes of what was taken have left."""
+        with self._lock:
+            self._size = max(0, self._size - size)
+            self._make_room()
+
+    def rest(self, *, wake_for_text: bool) -> None:
+        """All that was taken has left; say whether new text shall wake the owner (messages always do)."""
+        with self._lock:
+            if not self._items:
+                # Exact again: an exception between two statements of a producer may have lost a few bytes.
+                self._size = 0
+                self._make_room()
+            self._wake_for_text = wake_for_text
+
+    def close(self) -> None:
+        """The owner is gone: what waits is lost, what comes is refused (and counted), nobody is held up."""
+        with self._lock:
+            self._closed = True
+            self.refused += len(self._items)
+            self._items.clear()
+            self._open.clear()
+            self._size = 0
+            self._wake = _nobody
+            self._make_room()
+
+    def call_when_there_is_room(self, fn: Callable[[], object]) -> None:
+        """Call ``fn``, in the owner's thread, as soon as producers are no longer held up (at once if they are not)."""
+        with self._lock:
+            self._waiters.append(fn)
+            self._make_room()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a producer would be held up now."""
+        return self._size > self._limit
+
+    def _make_room(self) -> None:
+        if self._waiters and self._size <= self._limit // 2:
+            for waiter in self._waiters:
+                waiter()
+            self._waiters.clear()
+
+
+def _key(parent: Parent) -> str:
+    return parent.get("msg_id", "") if parent else ""
+
+
+def _nobody() -> None:
+    pass

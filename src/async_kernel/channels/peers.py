@@ -1,0 +1,84 @@
+"""Who is connected: a socket monitor, so that a warning can name the client that it is about.
+
+ZMQ reports a connection by its file descriptor and, when it ends, by the same number; the address is asked for in
+between. One task owns the monitor's socket; it ends when cancelled.
+"""
+
+from __future__ import annotations
+
+import os
+import socket as sockets
+import struct
+from typing import TYPE_CHECKING, Final
+
+import zmq
+
+from async_kernel.transport.owned_socket import OwnedSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio.lowlevel import TrioToken
+
+    from async_kernel.channels.complaints import Complaints
+
+__all__ = ["Peers"]
+
+_ACCEPTED: Final = int(zmq.EVENT_ACCEPTED)
+_DISCONNECTED: Final = int(zmq.EVENT_DISCONNECTED)
+_REFUSED: Final = int(
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+_EVENT = struct.Struct("=HI")  # number and value, see zmq_socket_monitor(3)
+
+
+class Peers:
+    """Watches the connections of a bound socket.
+
+    Args:
+        socket: whose connections; monitored until :meth:`close`.
+        gone: called in the loop with the name of each client that has disconnected.
+        complaints: about connections that are not of our kind (a browser, another key).
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        token: TrioToken,
+        gone: Callable[[str], object],
+        complaints: Complaints,
+    ) -> None:
+        self._watched = socket
+        self._gone = gone
+        self._complaints = complaints
+        self._names: dict[int, str] = {}
+        monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _REFUSED)
+        self._socket = OwnedSocket(monitor, token)
+
+    async def serve(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            while (frames := self._socket.try_receive()) is not None:
+                event, value = _EVENT.unpack(frames[0])
+                if event == _ACCEPTED:
+                    self._names[value] = _peer_name(value)
+                elif event == _DISCONNECTED:
+                    self._gone(self._names.pop(value, "a client"))
+                else:
+                    self._complaints.add("a connection was refused: it does not speak ZMTP, or not with our key")
+            await self._socket.wait()
+
+    def close(self) -> None:
+        """Stop monitoring; before the watched socket is closed."""
+        self._watched.disable_monitor()
+        self._socket.close(0)
+
+
+def _peer_name(descriptor: int) -> str:
+    """The other end of a connection, as far as it can be had: it may have ended already."""
+    try:
+        with sockets.socket(fileno=os.dup(descriptor)) as connection:
+            name = connection.getpeername()
+    except OSError:
+        return "a client"
+    return f"the client at {name[0]}:{name[1]}" if isinstance(name, tuple) else "a client"

@@ -1,0 +1,165 @@
+"""A channel of requests and replies; shell and control are two of it. One task owns the ROUTER socket.
+
+Requests are checked (:mod:`~async_kernel.transport.codec`) and handed to ``submit`` in the I/O loop. Whatever else comes
+in is reported, a few times per minute at most, and forgotten: the next valid request is served. Replies are packed in
+the thread that answers and sent by the owner.
+
+The socket's options:
+
+- ``ROUTER_HANDOVER``: a client that comes back under its identity (after a broken connection) takes it over, instead of
+  being ignored until the old connection is found dead.
+- ``ROUTER_MANDATORY``: a reply for a client that has gone is an error that we see and count, not silence. It is not an
+  error of the kernel.
+- ``SNDHWM`` 0: a ROUTER drops what exceeds the mark, and there is nobody to hold back: a client may ask 5000 questions
+  before it reads the first answer. What bounds it is that TCP gives up a client that does not read.
+- ``RCVHWM``: bursts only, since the I/O loop reads always; then TCP holds the client back.
+
+Closing: :meth:`RequestChannel.stop_reading`, and after the last reply :meth:`RequestChannel.finish`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+import zmq
+
+from async_kernel.transport.codec import RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from async_kernel.channels.complaints import Complaints
+    from async_kernel.channels.settings import IOSettings
+    from async_kernel.protocol.request import Request
+    from async_kernel.transport.codec import Codec
+    from async_kernel.transport.owned_socket import OwnedSocket
+    from async_kernel.typing import Channel, Content
+
+__all__ = ["RequestChannel", "configure_router"]
+
+_BATCH: Final = 64
+"""Requests after which replies and other tasks of the I/O loop get their turn: about a millisecond's work."""
+
+
+def configure_router(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
+    """Set the options of a ROUTER socket, before it is bound; see the module for the reasons."""
+    socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.setsockopt(zmq.RCVHWM, settings.request_high_water_mark)
+
+
+class RequestChannel:
+    """Owns a ROUTER socket. :meth:`reply`, :meth:`barrier` and :meth:`stop_reading` are for any thread.
+
+    Args:
+        submit: called in the I/O loop with every valid request; must not block. What it raises ends the channel.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        socket: OwnedSocket,
+        codec: Codec,
+        submit: Callable[[Request], object],
+        complaints: Complaints,
+    ) -> None:
+        self._channel: Channel = channel
+        self._socket = socket
+        self._codec = codec
+        self._submit = submit
+        self._complaints = complaints
+        self._replies: deque[list[bytes]] = deque()
+        self._barriers: deque[Callable[[], object]] = deque()
+        self._reading = True
+        self._finishing = False
+        self._ended = False
+        self.undeliverable = 0
+
+    async def serve(self) -> None:
+        """Serve until :meth:`finish` and all replies are out. Errors of the socket and of ``submit`` go out."""
+        socket = self._socket
+        try:
+            while True:
+                await self._send_replies()
+                if self._finishing:
+                    return
+                barriers = len(self._barriers)  # one that comes during the reading waits for the next
+                if self._reading and not self._read_some():
+                    await trio.lowlevel.checkpoint()
+                    continue
+                for _ in range(barriers):
+                    self._barriers.popleft()()
+                if self._replies or self._barriers:
+                    continue
+                await (socket.wait() if self._reading else socket.wait_for_wake())
+        finally:
+            self._ended = True
+            self.undeliverable += len(self._replies)
+
+    def reply(
+        self,
+        request: Request,
+        content: Content,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes | bytearray | memoryview] = (),
+    ) -> None:
+        """Answer ``request``. Never fails because the client, or the channel, has gone: that is counted.
+
+        Raises:
+            LocalError: if it cannot be serialized.
+        """
+        msg_type = request.msg_type.removesuffix("_request") + "_reply"
+        frames = self._codec.encode(
+            msg_type, content, parent=request.header, metadata=metadata, identity=request.identity, buffers=buffers
+        )
+        if self._ended:
+            self.undeliverable += 1
+            return
+        self._replies.append(frames)
+        self._socket.wake_soon()
+
+    def barrier(self, fn: Callable[[], object]) -> None:
+        """Call ``fn`` in the I/O loop once every request that has arrived by now was submitted."""
+        self._barriers.append(fn)
+        self._socket.wake_soon()
+
+    def stop_reading(self) -> None:
+        """Read no more requests. Idempotent."""
+        self._reading = False
+        self._socket.wake_soon()
+
+    def finish(self) -> None:
+        """Let :meth:`serve` return once the replies that are there have been sent. In the I/O loop."""
+        self._reading = False
+        self._finishing = True
+        self._socket.wake()
+
+    def _read_some(self) -> bool:
+        """Submit a batch of requests; whether there are no more."""
+        for _ in range(_BATCH):
+            frames = self._socket.try_receive()
+            if frames is None:
+                return True
+            try:
+                request = self._codec.decode(frames, self._channel)
+            except RemoteError as exc:
+                self._complaints.add(exc)
+            else:
+                self._submit(request)
+        return False
+
+    async def _send_replies(self) -> None:
+        replies, socket = self._replies, self._socket
+        while replies:
+            try:
+                while not socket.try_send(replies[0]):
+                    await socket.wait_for_room()
+            except zmq.ZMQError as exc:
+                if exc.errno != zmq.EHOSTUNREACH:
+                    raise
+                self.undeliverable += 1
+            replies.popleft()
