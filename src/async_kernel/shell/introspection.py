@@ -1,0 +1,95 @@
+"""Answers to questions about code: complete, inspect, is_complete, history.
+
+Plain functions over a shell, called in a helper thread, also while a cell runs. Positions count unicode characters.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core.completer import ProvisionalCompleterWarning, rectify_completions
+from IPython.utils.tokenutil import token_at_cursor
+
+from async_kernel.shell.json_ready import json_ready
+
+if TYPE_CHECKING:
+    from IPython.core.completer import Completion
+
+    from async_kernel.shell.ipshell import IPShell
+    from async_kernel.typing import Content
+
+__all__ = ["complete", "history", "inspect", "is_complete"]
+
+# IPython makes this warning an error, to be allowed by whoever uses the completer. Allowing it around each use
+# would swap the process's warning filters in one thread while a cell changes them in another.
+warnings.filterwarnings("ignore", category=ProvisionalCompleterWarning)
+
+
+def complete(shell: IPShell, code: str, cursor_pos: int) -> Content:
+    """The content of a complete_reply."""
+    found = list(rectify_completions(code, shell.Completer.completions(code, cursor_pos)))
+    return {
+        "status": "ok",
+        "matches": [completion.text for completion in found],
+        "cursor_start": found[0].start if found else cursor_pos,
+        "cursor_end": found[0].end if found else cursor_pos,
+        "metadata": {"_jupyter_types_experimental": [_described(completion) for completion in found]},
+    }
+
+
+def _described(completion: Completion) -> Content:
+    return {
+        "start": completion.start,
+        "end": completion.end,
+        "text": completion.text,
+        "type": completion.type,
+        "signature": completion.signature,
+    }
+
+
+def inspect(
+    shell: IPShell, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
+) -> Content:
+    """The content of an inspect_reply; ``found`` is false for what is no object."""
+    name = token_at_cursor(code, cursor_pos)
+    data: dict[str, Any] = {}
+    if name:
+        try:
+            data = shell.object_inspect_mime(name, detail_level=detail_level, omit_sections=omit_sections)
+        except KeyError:
+            data = {}
+        if not shell.enable_html_pager:
+            data.pop("text/html", None)
+    return {"status": "ok", "found": bool(data), "data": json_ready(data), "metadata": {}}
+
+
+def is_complete(shell: IPShell, code: str) -> Content:
+    """The content of an is_complete_reply."""
+    status, indent = shell.check_complete(code)
+    return {"status": status, **({"indent": indent} if status == "incomplete" else {})}
+
+
+def history(
+    shell: IPShell,
+    *,
+    hist_access_type: str,
+    raw: bool = True,
+    output: bool = False,
+    session: int = 0,
+    start: int | None = None,
+    stop: int | None = None,
+    n: int | None = None,
+    pattern: str | None = None,
+    unique: bool = False,
+    **_: object,
+) -> Content:
+    """The content of a history_reply: a list of (session, line, input) or (session, line, (input, output))."""
+    manager = shell.history_manager
+    if hist_access_type == "tail":
+        lines = manager.get_tail(n, raw=raw, output=output, include_latest=True)
+    elif hist_access_type == "range":
+        lines = manager.get_range(session, 1 if start is None else start, stop, raw=raw, output=output)
+    else:
+        lines = manager.search(pattern or "*", raw=raw, output=output, n=n, unique=unique)
+    return {"status": "ok", "history": [list(cast("tuple[Any, ...]", line)) for line in lines]}

@@ -1,0 +1,376 @@
+"""IPShell: IPython as the shell of a kernel.
+
+A real :class:`IPython.core.interactiveshell.InteractiveShell`: magics, extensions, history, profiles, completion. What differs is
+around it. Constructing one changes nothing in the process; :meth:`IPShell.start` takes the names that IPython has one of in a
+process and :meth:`IPShell.close` gives them back. Cells run in the task that executes them (``running``), what
+they display and raise goes to their own client (``display``, ``traceback``), and nothing of a cell is kept on the shell, so
+that cells may overlap.
+
+The shell's thread runs cells. Questions about code (``introspection``) are asked from a helper thread; the history's writer has a
+third one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from contextlib import ExitStack
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core.autocall import ZMQExitAutocall
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.profiledir import ProfileDir, ProfileDirError
+from IPython.core.usage import default_banner
+from traitlets import Bool, Instance, Integer, Type, Unicode, default
+
+from async_kernel.protocol.errors import error_content
+from async_kernel.protocol.request import current_request
+from async_kernel.shell import introspection, payloads
+from async_kernel.shell.base import BaseShell
+from async_kernel.shell.compiling import CellCompiler
+from async_kernel.shell.display import CellDisplayHook, CellDisplayPublisher, Outlet
+from async_kernel.shell.history import CellHistory
+from async_kernel.shell.json_ready import json_ready, mime_ready
+from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, acting, installed
+from async_kernel.shell.runs import Run, current_run
+from async_kernel.shell.running import RunsCode
+from async_kernel.shell.traceback import CellTB, trim
+from async_kernel.slot import T_interface_co
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anyio.abc import TaskStatus
+
+    from async_kernel.protocol.wire import Wire
+    from async_kernel.shell.cell import Cell
+    from async_kernel.typing import Content
+
+__all__ = ["IPShell"]
+
+
+class IPShell(BaseShell[T_interface_co], RunsCode):
+    """Runs Python with IPython.
+
+    Args:
+        wire: where output goes.
+        user_ns: the namespace of the cells; None makes one.
+        launched: the process is the kernel's own: the user's module is its ``__main__``.
+        profile_dir: the profile; None uses the default one, or a temporary one where there is no place for it.
+    """
+
+    execution_count = Integer(1)
+    "The number of the next cell that is stored."
+    banner1 = Unicode(default_banner).tag(config=True)
+    "The part of the banner before the profile."
+    autoindent = Bool(False).tag(config=True)
+    "Of no use here: the client indents."
+    compiler_class = Type(CellCompiler)
+    displayhook_class = Type(CellDisplayHook)
+    display_pub_class = Type(CellDisplayPublisher)
+    exiter = Instance(ZMQExitAutocall)
+    keepkernel_on_exit = False
+
+    displayhook: CellDisplayHook
+    display_pub: CellDisplayPublisher
+    history_manager: CellHistory
+    payload_manager: payloads.CellPayloads
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        user_ns: dict[str, Any] | None = None,
+        launched: bool = True,
+        profile_dir: ProfileDir | None = None,
+        ipython_dir: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.launched = launched
+        self._errors = Outlet(self, "error")
+        self._temporary_profile: Path | None = None
+        self._given = dict(user_ns) if user_ns is not None else None
+        self._installed = ExitStack()
+        super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
+        atexit.unregister(self.atexit_operations)  # close() is called by the kernel, at its end
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take IPython's names in the process, until :meth:`close`."""
+        self._installed.enter_context(installed(self, launched=self.launched, main=self.user_module))
+
+    def close(self) -> None:
+        """Write the history out, remove temporary files, and give back all names."""
+        with self._installed:
+            self.history_manager.close()
+            self._remove_temporary_files()
+            if self._given is not None:
+                self._leave_namespace(self._given)
+
+    async def run_history(self, *, task_status: TaskStatus[None]) -> None:
+        """The task that writes the history; see :meth:`async_kernel.shell.history.CellHistory.run`."""
+        await self.history_manager.run(task_status=task_status)
+
+    def _remove_temporary_files(self) -> None:
+        directories = [*self.tempdirs, *filter(None, [self._temporary_profile])]
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        self.tempfiles.clear()
+        self.tempdirs.clear()
+
+    def _leave_namespace(self, before: Mapping[str, Any]) -> None:
+        """Take the names that IPython put into an embedder's namespace out of it."""
+        namespace = self.user_ns
+        for name, value in self.user_ns_hidden.items():
+            if namespace.get(name) is value:
+                if name in before:
+                    namespace[name] = before[name]
+                else:
+                    del namespace[name]
+        for name in ("_", "__", "___", "__builtin__"):
+            if name not in before:
+                namespace.pop(name, None)
+
+    # -- how IPython sets itself up ----------------------------------------------------------------------------
+
+    def init_profile_dir(self, profile_dir: ProfileDir | None) -> None:
+        """Use the given profile, or the default one; a temporary one if that cannot be had."""
+        try:
+            super().init_profile_dir(profile_dir)
+        except (OSError, ProfileDirError) as exc:
+            self._temporary_profile = Path(tempfile.mkdtemp(prefix="async_kernel_profile_"))
+            self.log.warning("There is no place for an IPython profile (%s); this one is temporary.", exc)
+            self.profile_dir = ProfileDir.create_profile_dir(str(self._temporary_profile))
+
+    def init_virtualenv(self) -> None:
+        """As IPython; a program that embeds a kernel keeps its ``sys.path``."""
+        if self.launched:
+            super().init_virtualenv()
+
+    def init_sys_modules(self) -> None:
+        """Nothing yet: see :meth:`start`."""
+
+    def save_sys_module_state(self) -> None:
+        """Nothing: the shell replaces nothing in ``sys``."""
+
+    def init_prompts(self) -> None:
+        """None: prompts are the client's."""
+
+    def init_builtins(self) -> None:
+        """Nothing yet: see :meth:`start`."""
+        self.builtin_trap = LivingBuiltinTrap(shell=self)
+
+    def init_history(self) -> None:
+        self.history_manager = CellHistory(shell=self, parent=self)
+        self.configurables.append(self.history_manager)
+
+    def init_displayhook(self) -> None:
+        super().init_displayhook()
+        self.display_trap = NullDisplayTrap(hook=self.displayhook)
+
+    def init_payload(self) -> None:
+        self.payload_manager = payloads.CellPayloads(parent=self)
+        self.configurables.append(self.payload_manager)
+
+    def init_hooks(self) -> None:
+        super().init_hooks()
+
+        def show_in_pager(_: Any, data: Any, start: int = 0, screen_lines: int = 0) -> None:
+            self.payload_manager.write_payload(payloads.page(data, start))
+
+        self.set_hook("show_in_pager", show_in_pager, 99)
+
+    def init_traceback_handlers(self, custom_exceptions: Any) -> None:
+        super().init_traceback_handlers(custom_exceptions)
+        self.InteractiveTB = CellTB(mode=self.xmode, theme_name=self.colors)
+        self.InteractiveTB.set_mode(mode=self.xmode)
+
+    def init_user_ns(self) -> None:
+        super().init_user_ns()
+        if not self.launched:
+            from IPython.display import display  # noqa: PLC0415 -- builtins are left alone here
+
+            self.user_ns["display"] = self.user_ns_hidden["display"] = display
+            if self.user_ns.get("open") is self.user_ns_hidden.pop("open", None):
+                del self.user_ns["open"]  # the namespace may be that of the program's own module
+
+    @default("exiter")
+    def _default_exiter(self) -> ZMQExitAutocall:
+        return ZMQExitAutocall(self)
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel, for libraries that look for it here."""
+        return getattr(self.parent, "kernel", None)
+
+    @property
+    def banner(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] -- IPython's has no type
+        return cast("Any", InteractiveShell).banner.__get__(self)
+
+    # -- cells -----------------------------------------------------------------------------------------------
+
+    async def execute(self, cell: Cell) -> Content:
+        """Run the code of an execute_request."""
+        content = cell.request.content
+        silent = bool(content.get("silent", False))
+        run = self.begin_run(
+            content["code"],
+            store_history=bool(content.get("store_history", not silent)),
+            silent=silent,
+            cell_id=cell.request.metadata.get("cellId"),
+            cell_meta=cell.request.metadata,
+        )
+        if not silent:
+            number: Content = {"code": content["code"], "execution_count": run.number}
+            self.wire.publish("execute_input", number, parent=cell.request.header)
+        await self.do_run(run)
+        self.end_run(run)
+        reply: Content = {"status": "ok", "execution_count": run.number}
+        error = run.result.error_before_exec or run.result.error_in_exec
+        if error is not None:
+            reply |= {"status": "error", **(run.error or self.format_error(error))}
+        expressions = content.get("user_expressions")
+        reply["user_expressions"] = self._evaluate(expressions) if isinstance(expressions, dict) else {}
+        reply["payload"] = json_ready(run.payloads)
+        return reply
+
+    def _evaluate(self, expressions: dict[str, str]) -> Content:
+        """The values of user_expressions as MIME bundles, or the errors that they raise."""
+        values: Content = self.user_expressions(expressions)
+        for value in values.values():
+            if "data" in value:
+                value["data"] = mime_ready(value["data"])
+        return json_ready(values)
+
+    @property
+    def logs_session(self) -> bool:
+        """Whether %logstart has ever been used."""
+        return self._logger is not None
+
+    def fallback_parent(self) -> Mapping[str, Any] | None:
+        """The parent of what is displayed outside every cell."""
+        kernel = self.kernel
+        return kernel.last_parent() if kernel is not None and self.launched else None
+
+    def ask_exit(self) -> None:
+        """Ask the client to leave, and to stop the kernel unless it is to be kept."""
+        if current_request.get() is None:
+            sys.exit()
+        keep, self.keepkernel_on_exit = bool(self.keepkernel_on_exit), False
+        self.payload_manager.write_payload(payloads.ask_exit(keep_kernel=keep))
+        self.exit_now = not keep
+
+    def set_next_input(self, s: str, replace: bool = False) -> None:
+        """Have the client put ``s`` into the next cell, or into this one."""
+        self.payload_manager.write_payload(payloads.set_next_input(s, replace=replace))
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """See %gui."""
+        from async_kernel.shell.magics.gui import enable_gui  # noqa: PLC0415 -- few sessions ask
+
+        enable_gui(self, gui)
+
+    # -- errors ----------------------------------------------------------------------------------------------
+
+    def format_error(self, exc: BaseException) -> Content:
+        """The error fields of a message, with the traceback as IPython formats it."""
+        lines = self.InteractiveTB.structured_traceback(type(exc), exc, exc.__traceback__)
+        return {**error_content(exc), "traceback": lines}
+
+    def note_error(self, exc: BaseException, lines: Sequence[str]) -> Content:
+        """Remember, for the reply of the run, that ``exc`` was shown as ``lines``."""
+        content: Content = {
+            "ename": type(exc).__name__,
+            "evalue": error_content(exc)["evalue"],
+            "traceback": [str(line) for line in lines],
+        }
+        run = current_run.get()
+        if run is not None:
+            run.error = content
+        return content
+
+    def showtraceback(
+        self,
+        exc_tuple: Any = None,
+        filename: str | None = None,
+        tb_offset: int | None = None,
+        exception_only: bool = False,
+        running_compiled_code: bool = False,
+    ) -> None:
+        """Show an error, by default the one being handled, to the client of the cell."""
+        try:
+            etype, value, tb = self._get_exc_info(exc_tuple)
+        except ValueError:
+            print("No traceback available to show.", file=sys.stderr)
+            return
+        if isinstance(value, SyntaxError):
+            self.showsyntaxerror(filename, running_compiled_code)
+        elif etype is UsageError:
+            self.show_usage_error(value)
+        else:
+            if exception_only:
+                lines = ["An exception has occurred, use %tb to see the full traceback.\n"]
+                lines += self.InteractiveTB.get_exception_only(etype, value)
+            else:
+                lines = self._own_rendering(value) or self.InteractiveTB.structured_traceback(etype, value, tb, tb_offset)
+            self._showtraceback(etype, value, lines)
+            if self.call_pdb and not exception_only:
+                self.debugger(force=True)
+
+    @staticmethod
+    def _own_rendering(exc: BaseException) -> list[str] | None:
+        """What the error's own ``_render_traceback_`` returns, if it has one that works."""
+        render = getattr(exc, "_render_traceback_", None)
+        if render is None:
+            return None
+        try:
+            lines = render()
+        except Exception:  # noqa: BLE001 -- the user's method; the error is formatted like any other then
+            return None
+        return [str(line) for line in lines] if isinstance(lines, list | tuple) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- anything
+
+    def showsyntaxerror(self, filename: str | None = None, running_compiled_code: bool = False) -> None:
+        """Show a SyntaxError; with the frames that lead to it when it came from running code."""
+        etype, value, tb = self._get_exc_info()
+        if filename and isinstance(value, SyntaxError):
+            value.filename = filename
+        frames: Any = traceback.extract_tb(trim(tb)) if running_compiled_code else []
+        self._showtraceback(etype, value, self.SyntaxTB.structured_traceback(etype, value, frames))
+
+    def show_usage_error(self, exc: Any) -> None:
+        """Show, in one line, that a magic was used wrongly."""
+        line = f"UsageError: {exc}"
+        self.note_error(exc, [line])
+        print(line, file=sys.stderr)
+
+    def _showtraceback(self, etype: type[BaseException], evalue: BaseException, stb: list[str]) -> None:
+        self._errors.send("error", self.note_error(evalue, stb))
+
+    # -- questions about code ----------------------------------------------------------------------------------
+
+    def complete(self, text: str, line: str | int | None = None, cursor_pos: int | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] -- see below
+        """The content of a complete_reply for ``complete(code, cursor_pos)``.
+
+        IPython's own method of this name takes (text, line, cursor_pos) and returns the text and its matches: it is
+        still what a caller gets that gives a line or nothing.
+        """
+        if isinstance(line, int):
+            return introspection.complete(self, text, line)
+        return InteractiveShell.complete(self, text, line, cursor_pos)
+
+    def inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()) -> Content:
+        return introspection.inspect(self, code, cursor_pos, detail_level, omit_sections)
+
+    def is_complete(self, code: str) -> Content:
+        return introspection.is_complete(self, code)
+
+    def history(self, **content: Any) -> Content:
+        return introspection.history(self, **content)

@@ -1,0 +1,301 @@
+"""Running code: from the text of a cell to what it displays or raises.
+
+:class:`RunsCode` is IPython's ``run_cell`` family for a kernel. Code runs in the task that calls ``run_cell_async``; what
+belongs to one run is in :data:`~async_kernel.shell.runs.current_run`, so that runs may overlap. The order is IPython's:
+transform the text, remember it, parse, transform the tree, compile, run. All statements of a cell are compiled before the
+first one runs.
+
+The running is inside the cell's boundary, its cancel scope. What leaves the user's code is translated by the cell into the
+error that the user shall see and is shown at once; a cancellation then goes on to its scope: the cell's own one is absorbed by
+the boundary, anybody else's passes through everything.
+
+A displayed value is handed to the shell's own display hook: ``sys.displayhook`` and ``sys.excepthook`` stay what they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import bdb
+import inspect
+import sys
+import warnings
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.error import InputRejected
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+from async_kernel.shell.cancellation import first_cancellation, is_cancellation, is_users_own
+from async_kernel.shell.cell import current_cell
+from async_kernel.shell.compiling import compile_nodes
+from async_kernel.shell.runs import Run, current_run
+from async_kernel.shell.traceback import trim
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+__all__ = ["RunsCode"]
+
+
+class RunsCode(InteractiveShell):
+    """How a kernel's shell runs code."""
+
+    # -- a run -----------------------------------------------------------------------------------------------
+
+    def begin_run(
+        self,
+        code: str,
+        *,
+        store_history: bool = False,
+        silent: bool = False,
+        shell_futures: bool = True,
+        cell_id: str | None = None,
+        cell_meta: dict[str, Any] | None = None,
+    ) -> Run:
+        """Give ``code`` its number, and take the number when it is to be stored."""
+        result = ExecutionResult(ExecutionInfo(code, store_history, silent, shell_futures, cell_id, cell_meta))
+        empty = not code or code.isspace()
+        store = store_history and not silent and not empty
+        number = self.execution_count
+        if store:
+            self.execution_count = number + 1
+        elif (outer := current_run.get()) is not None:
+            number = outer.number  # code that a cell runs displays under the cell's number
+        if not empty:
+            result.execution_count = number
+        return Run(number=number, result=result, silent=silent, store=store, empty=empty)
+
+    async def do_run(self, run: Run, *, transformed: str | None = None, problem: Any = None) -> None:
+        """Do what :meth:`begin_run` prepared; the errors of the code are in ``run.result``."""
+        info = cast("ExecutionInfo", run.result.info)
+        token = current_run.set(run)
+        try:
+            if not run.empty:
+                if transformed is None and problem is None:
+                    transformed, problem = self._try_transform(info.raw_cell)
+                run.source = info.transformed_cell = info.raw_cell if transformed is None else transformed
+                self.events.trigger("pre_execute")
+                if not run.silent:
+                    self.events.trigger("pre_run_cell", info)
+                if run.store:
+                    self.history_manager.store_inputs(run.number, run.source, info.raw_cell)
+                if not run.silent and self.logs_session:
+                    self.logger.log(run.source, info.raw_cell)
+                await self._run_source(run, problem)
+        finally:
+            self.last_execution_succeeded, self.last_execution_result = run.result.success, run.result
+            current_run.reset(token)
+
+    async def _run_source(self, run: Run, problem: Any) -> None:
+        info = cast("ExecutionInfo", run.result.info)
+        compiler = self.compile if info.shell_futures else self.compiler_class()
+        name = compiler.cache(run.source, run.number, raw_code=info.raw_cell)
+        tree = self._parse(run, compiler, name, problem)
+        if tree is not None:
+            interactivity = "none" if run.silent else self.ast_node_interactivity
+            await self.run_ast_nodes(tree.body, name, interactivity, compiler, run.result)
+        if run.store:
+            self.history_manager.store_output(run.number)
+            if not run.result.success and run.error is not None:
+                self.history_manager.exceptions[run.number] = run.error
+
+    def end_run(self, run: Run) -> None:
+        """Tell extensions that it is over (inline figures are shown now)."""
+        token = current_run.set(run)
+        try:
+            self.events.trigger("post_execute")
+            if not run.silent:
+                self.events.trigger("post_run_cell", run.result)
+        finally:
+            current_run.reset(token)
+
+    # -- IPython's names for it --------------------------------------------------------------------------------
+
+    async def run_cell_async(
+        self,
+        raw_cell: str,
+        store_history: bool = False,
+        silent: bool = False,
+        shell_futures: bool = True,
+        *,
+        transformed_cell: str | None = None,
+        preprocessing_exc_tuple: Any = None,
+        cell_id: str | None = None,
+        cell_meta: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """Run a cell in the running task; see :meth:`IPython.core.interactiveshell.InteractiveShell.run_cell_async`."""
+        run = self.begin_run(
+            raw_cell,
+            store_history=store_history,
+            silent=silent,
+            shell_futures=shell_futures,
+            cell_id=cell_id,
+            cell_meta=cell_meta,
+        )
+        await self.do_run(run, transformed=transformed_cell, problem=preprocessing_exc_tuple)
+        return run.result
+
+    def run_cell(
+        self,
+        raw_cell: str,
+        store_history: bool = False,
+        silent: bool = False,
+        shell_futures: bool = True,
+        cell_id: str | None = None,
+        cell_meta: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """Run a cell that does not await, from synchronous code.
+
+        The loop is already running, so a cell that awaits cannot be waited for here: it fails with a
+        RuntimeError that says so, as the result's ``error_before_exec``.
+        """
+        run = self.begin_run(
+            raw_cell,
+            store_history=store_history,
+            silent=silent,
+            shell_futures=shell_futures,
+            cell_id=cell_id,
+            cell_meta=cell_meta,
+        )
+        run.may_await = False
+        try:
+            self.do_run(run).send(None)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] -- a coroutine
+        except StopIteration:
+            pass
+        finally:
+            self.end_run(run)
+        return run.result
+
+    # -- before it runs ----------------------------------------------------------------------------------------
+
+    def _try_transform(self, code: str) -> tuple[str | None, Any]:
+        try:
+            return self.transform_cell(code), None
+        except Exception:  # noqa: BLE001 -- transformers are anybody's; the error is shown as the cell's
+            return None, sys.exc_info()
+
+    def _parse(self, run: Run, compiler: Any, name: str, problem: Any) -> ast.Module | None:
+        """The tree of the code; None after an error, which is shown."""
+        try:
+            if problem is not None:
+                raise problem[1]
+            return cast("ast.Module", self.transform_ast(compiler.ast_parse(run.source, filename=name)))
+        except self.custom_exceptions as exc:
+            self._show_custom(exc)
+            error: BaseException = exc
+        except SyntaxError as exc:
+            self.showindentationerror() if isinstance(exc, IndentationError) else self.showsyntaxerror()
+            error = exc
+        except (InputRejected, ValueError, OverflowError, RecursionError, MemoryError, Exception) as exc:
+            self.showtraceback()
+            error = exc
+        run.result.error_before_exec = error
+        return None
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    async def run_ast_nodes(
+        self,
+        nodelist: list[ast.stmt],
+        cell_name: str,
+        interactivity: str = "last_expr",
+        compiler: Any = compile,
+        result: ExecutionResult | None = None,
+    ) -> bool:
+        """Run statements, showing the values that ``interactivity`` asks for; True if they failed.
+
+        Raises:
+            ValueError: if ``interactivity`` is none of IPython's modes.
+        """
+        try:
+            steps = compile_nodes(nodelist, cell_name, interactivity, compiler, awaits=self.autoawait)
+            self._refuse_to_await(steps)
+        except (SyntaxError, OverflowError, RecursionError, MemoryError, TypeError, RuntimeError) as exc:
+            if result is not None:
+                result.error_before_exec = exc
+            self.showtraceback()
+            return True
+        cell = current_cell.get()
+        failed = True
+        with nullcontext() if cell is None else cell.boundary():
+            for code, shows in steps:
+                if await self.run_code(code, result, async_=bool(code.co_flags & inspect.CO_COROUTINE), shows=shows):
+                    break
+            else:
+                failed = False
+        return failed  # also when the boundary absorbed the cancellation of a cell that was cut short
+
+    def _refuse_to_await(self, steps: list[tuple[CodeType, bool]]) -> None:
+        run = current_run.get()
+        if run is None or run.may_await or not any(code.co_flags & inspect.CO_COROUTINE for code, _ in steps):
+            return
+        run.may_await = True
+        msg = (
+            "this code awaits, and run_cell() is synchronous: it cannot wait inside the loop that is running. "
+            "Use `await get_ipython().run_cell_async(code)`."
+        )
+        raise RuntimeError(msg)
+
+    async def run_code(
+        self, code_obj: CodeType, result: ExecutionResult | None = None, *, async_: bool = False, shows: bool = False
+    ) -> bool:
+        """Run a code object in the user's namespace; show its error, or with ``shows`` its value. True if it failed."""
+        __tracebackhide__ = "__ipython_bottom__"  # what debuggers hide: this frame and those that lead here
+        try:
+            value = eval(code_obj, self.user_global_ns, self.user_ns)  # noqa: S307 -- that is what a shell is for
+            if async_:
+                value = await value
+            if shows:
+                self._show_value(value)
+        except BaseException as exc:
+            error = None if async_ and isinstance(exc, GeneratorExit) else self._error_to_show(exc)
+            if error is None:
+                raise
+            self._show_failure(error, result)
+            onward = first_cancellation(exc)
+            if onward is not None and not is_users_own(onward):
+                raise onward from None  # it must reach the scope that it comes from
+            return True
+        return False
+
+    runcode = run_code
+
+    def _show_value(self, value: object) -> None:
+        hook = sys.displayhook
+        if isinstance(hook, CapturingDisplayHook) and getattr(hook, "shell", None) is self:
+            hook(value)  # IPython.utils.capture puts it there
+        else:
+            self.displayhook(value)
+
+    # -- when it fails -----------------------------------------------------------------------------------------
+
+    def _error_to_show(self, exc: BaseException) -> BaseException | None:
+        """What the user shall see for ``exc``; None if it is a cancellation of something around the cell."""
+        if is_users_own(exc):
+            return exc
+        cell = current_cell.get()
+        if cell is not None:
+            return cell.translate(exc)
+        if isinstance(exc, BaseExceptionGroup):
+            return exc.split(is_cancellation)[1]
+        return None if is_cancellation(exc) else exc
+
+    def _show_failure(self, exc: BaseException, result: ExecutionResult | None) -> None:
+        exc.__traceback__ = trim(exc.__traceback__)
+        if result is not None:
+            result.error_in_exec = exc
+        info = (type(exc), exc, exc.__traceback__)
+        if isinstance(exc, SystemExit):
+            self.showtraceback(info, exception_only=True)
+            warnings.warn_explicit("To exit: use 'exit', 'quit', or Ctrl-D.", UserWarning, "<cell>", 1)
+        elif isinstance(exc, bdb.BdbQuit):
+            self.note_error(exc, [])  # the user has left the debugger and knows
+        elif isinstance(exc, self.custom_exceptions):
+            self._show_custom(exc)
+        else:
+            self.showtraceback(info, running_compiled_code=True)
+
+    def _show_custom(self, exc: BaseException) -> None:
+        lines: Any = self.CustomTB(type(exc), exc, exc.__traceback__)
+        self.note_error(exc, lines or [])

@@ -1,0 +1,161 @@
+"""Errors as the user sees them.
+
+IPython formats a traceback; here is what it must not show and what it cannot. Frames of the kernel that lead to the user's
+code, or follow it, are cut away. ExceptionGroups are shown whole, as a tree whose every member is formatted like any other
+error, without the frames of the nursery that collected them. A cancellation in a group is one line.
+
+The text is a list of strings, coloured; joined by newlines it is the ``traceback`` of iopub ``error`` and of the reply.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+from IPython.core.ultratb import AutoFormattedTB
+
+from async_kernel.protocol.errors import error_content
+from async_kernel.shell.cancellation import is_cancellation
+
+__all__ = ["CellTB", "trim"]
+
+_OURS = str(Path(__file__).parents[1])
+_MACHINERY = ("trio", "anyio", "asyncio", "outcome")
+_MAX_DEPTH = 10  # groups in groups, as the traceback module shows them
+_MAX_WIDTH = 15  # members of a group, likewise
+
+
+def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType | None:
+    """``tb`` without the kernel's own frames at its begin and end.
+
+    Args:
+        machinery: leave out the frames of the async libraries too, wherever they stand.
+
+    Returns:
+        a new chain of traceback entries; ``tb`` itself where nothing else would be left.
+    """
+    entries: list[TracebackType] = []
+    entry = tb
+    while entry is not None:
+        entries.append(entry)
+        entry = entry.tb_next
+    kept = entries
+    if machinery:
+        roots = _roots()
+        kept = [entry for entry in kept if not entry.tb_frame.f_code.co_filename.startswith(roots)]
+    while kept and _is_ours(kept[0]):
+        kept = kept[1:]
+    while kept and _is_ours(kept[-1]):
+        kept = kept[:-1]
+    if not kept or len(kept) == len(entries):
+        return tb
+    chain: TracebackType | None = None
+    for entry in reversed(kept):
+        chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return chain
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    return entry.tb_frame.f_code.co_filename.startswith(_OURS)
+
+
+def _roots() -> tuple[str, ...]:
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in _MACHINERY]
+    return tuple(f"{Path(file).parent}{'/' if '/' in file else chr(92)}" for file in files if file)
+
+
+class CellTB(AutoFormattedTB):
+    """IPython's formatter of tracebacks, for errors of cells."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._alone: set[int] = set()  # ids of the errors that are formatted without what is chained to them
+
+    def structured_traceback(
+        self,
+        etype: type[BaseException],
+        evalue: BaseException | None,
+        etb: TracebackType | None = None,
+        tb_offset: int | None = None,
+        context: int = 5,
+    ) -> list[str]:
+        """Format an error; never raises, whatever the error's own methods do."""
+        if evalue is None:
+            evalue = sys.exc_info()[1]
+        if evalue is None:
+            return super().structured_traceback(etype, evalue, etb, tb_offset, context)
+        self.tb = trim(etb)
+        try:
+            if self.mode not in ("Minimal", "Docs", "Doctest") and _needs_a_tree(evalue):
+                return self._chain(evalue, context, set())
+            # what leads to the user's code is cut away here, so that there is no offset left
+            return super().structured_traceback(type(evalue), evalue, self.tb, 0, context)
+        except Exception:  # noqa: BLE001 -- IPython's formatter meets sources and reprs of every kind
+            return _plain(evalue, self.tb)
+
+    # -- chains and groups -----------------------------------------------------------------------------------
+
+    def get_parts_of_chained_exception(self, evalue: Any) -> Any:
+        """As IPython's; None for the errors that :meth:`_chain` formats one by one."""
+        if id(evalue) in self._alone:
+            return None
+        return super().get_parts_of_chained_exception(evalue)
+
+    def _chain(self, exc: BaseException, context: int, seen: set[int], depth: int = 0) -> list[str]:
+        """``exc`` with what caused it above it."""
+        seen.add(id(exc))
+        lines: list[str] = []
+        before = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+        if before is not None and id(before) not in seen and not is_cancellation(before):
+            lines += self._chain(before, context, seen, depth)
+            for part in self.prepare_chained_exception_message(exc.__cause__):
+                lines += part if isinstance(part, list) else [part]
+        lines += self._one(exc, context)
+        if isinstance(exc, BaseExceptionGroup):
+            lines += self._members(cast("BaseExceptionGroup[BaseException]", exc), context, seen, depth + 1)
+        return lines
+
+    def _one(self, exc: BaseException, context: int) -> list[str]:
+        if is_cancellation(exc):
+            return [f"{type(exc).__name__}: {exc}".removesuffix(": ")]
+        tb = trim(exc.__traceback__, machinery=True)
+        self._alone.add(id(exc))
+        try:
+            return super().structured_traceback(type(exc), exc, tb, 0, context)
+        finally:
+            self._alone.discard(id(exc))
+
+    def _members(self, group: BaseExceptionGroup[BaseException], context: int, seen: set[int], depth: int) -> list[str]:
+        if depth > _MAX_DEPTH:
+            return [f"    ... and {len(group.exceptions)} more levels down"]
+        lines: list[str] = []
+        for number, member in enumerate(group.exceptions[:_MAX_WIDTH], start=1):
+            lines.append(f"  {'+-+' if number == 1 else '  +'}---------------- {number} ----------------")
+            text = "\n".join(self._chain(member, context, seen, depth)) if id(member) not in seen else repr(member)
+            lines += [f"    | {line}" for line in text.splitlines()]
+        left = len(group.exceptions) - _MAX_WIDTH
+        if left > 0:
+            lines += ["    +---------------- ... ----------------", f"    | and {left} more"]
+        return [*lines, "    +------------------------------------"]
+
+
+def _needs_a_tree(exc: BaseException) -> bool:
+    """Whether there is a group or a cancellation in the chain of ``exc``."""
+    seen: set[int] = set()
+    link: BaseException | None = exc
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if isinstance(link, BaseExceptionGroup) or is_cancellation(link):
+            return True
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return False
+
+
+def _plain(exc: BaseException, tb: TracebackType | None) -> list[str]:
+    try:
+        return "".join(traceback.format_exception(type(exc), exc, tb)).splitlines()
+    except Exception:  # noqa: BLE001 -- the user's __str__ or __notes__ may do anything
+        return cast("list[str]", error_content(exc)["traceback"])
