@@ -100,10 +100,12 @@ class IOLoop:
         ports: as wished, then as bound.
         ip: as wished, then as bound; what belongs into the connection file.
         token: of the I/O loop, once it runs.
+        last_act: called in the I/O thread when all is closed; may end the process that cannot end otherwise.
     """
 
     ports: Ports
     token: LoopToken
+    last_act: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -156,7 +158,7 @@ class IOLoop:
             nonlocal failure
             try:
                 await run_in_owned_thread(
-                    lambda: trio.run(self._serve, lambda: shell_loop.call_soon(bound.set)),
+                    lambda: self._run_in_thread(lambda: shell_loop.call_soon(bound.set)),
                     name="async-kernel I/O",
                     cancel=self.close,
                 )
@@ -276,6 +278,13 @@ class IOLoop:
             answer.set_exception(StdinClosedError("the kernel is closing"))
 
     # ---- in the I/O loop
+
+    def _run_in_thread(self, announce: Callable[[], object]) -> None:
+        try:
+            trio.run(self._serve, announce)
+        finally:
+            if self.last_act is not None:
+                self.last_act()
 
     async def _serve(self, announce: Callable[[], object]) -> None:
         settings, complaints = self._settings, self._complaints

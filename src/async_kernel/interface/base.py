@@ -47,7 +47,7 @@ __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_hea
 T_shell_co = TypeVar("T_shell_co", covariant=True)
 
 
-class DictValueLiteralEval(Dict[str, Any]):
+class DictValueLiteralEval(Dict):  # pyright: ignore[reportMissingTypeArgument] -- not generic at run time
     """A Dict trait whose command-line values are read as Python literals where they are one."""
 
     def from_string_list(self, s_list: list[str]) -> Any:

@@ -6,9 +6,11 @@ still starts; what cells wrote until their end still leaves.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from contextlib import ExitStack, asynccontextmanager
+import threading
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,12 +37,14 @@ from async_kernel.transport.connection_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
 
     from anyio.abc import TaskGroup, TaskStatus
 
+    from async_kernel.channels.captured_fds import CapturedFds
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
+    from async_kernel.typing import Header
 
 __all__ = ["AsyncSession", "ZMQInterface"]
 
@@ -123,13 +127,28 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     @asynccontextmanager
     async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
         self._load_connection_file()
-        self.io = io = IOLoop(self._io_settings(), Codec(self.session), self._submit, self.log)
-        self.kernel = self.kernel_class(shell_class=self.shell_class, stop=self.stop, barrier=io.barrier)
-        self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
-        self.kernel.wire = io
         self._kernel_ended = trio.Event()
         ended = anyio.Event()
         with ExitStack() as stack:
+            captured = stack.enter_context(self._captured_fds()) if self._launched else None
+            self.io = io = IOLoop(
+                self._io_settings(),
+                Codec(self.session),
+                self._submit,
+                self.log,
+                captured=captured,
+                current_parent=self._last_parent,
+                echo=not self.quiet,
+            )
+            self.kernel = self.kernel_class(
+                shell_class=self.shell_class,
+                stop=self.stop,
+                barrier=io.barrier,
+                spawn=io.start_soon,
+                backend=self.backend,
+            )
+            self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
+            self.kernel.wire = io
             await channels.start(self._run_io, io, ended)
             try:
                 self.kernel.ports = io.ports.as_connection_info()
@@ -212,15 +231,30 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         """Take what a kernel needs of its process, to be given back when the interface closes."""
         if self._launched or self.handle_sigint:
             receiver = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
-            self.kernel.interrupts_by_signal = self._in_main_thread()
+            self.kernel.interrupts_by_signal = threading.current_thread() is threading.main_thread()
             if receiver is not None:
                 io.start_soon(watch_signals, receiver, self.stop, self._poke)
         if not self._launched:
             return
-        self._captured = stack.enter_context(captured_fds(io, self.kernel.last_parent))
         parent = os.environ.get("JPY_PARENT_PID", "")
         if parent.isdigit() and int(parent) > 1:
             io.start_soon(watch_parent, int(parent), self.stop, self.log)
+
+    @contextmanager
+    def _captured_fds(self) -> Generator[CapturedFds]:
+        """Read what is written to descriptors 1 and 2, and let the log go on writing to the terminal itself."""
+        with ExitStack() as stack:
+            fds = stack.enter_context(captured_fds())
+            terminal = stack.enter_context(open(fds.originals[1], "w", encoding="utf-8", errors="replace", closefd=False))
+            for handler in self.log.handlers:
+                if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+                    stack.callback(handler.setStream, handler.stream)
+                    handler.setStream(terminal)
+            self._terminal = fds.originals
+            yield fds
+
+    def _last_parent(self) -> Header | None:
+        return self.kernel.last_parent()
 
     def _on_sigint(self, frame: Any) -> None:
         self.kernel.on_sigint(frame)
@@ -247,7 +281,11 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             return
         self.log.error("User code did not stop within %g s: ending the process.", self.closing.grace_s)
         self.kernel.closing_replies()
-        await self.io.flush()
+        self.io.last_act = self._end_process
+        self.io.close()
+
+    def _end_process(self) -> None:
+        """The last resort, when all messages are out: user code keeps a thread that cannot be ended otherwise."""
         self._remove_connection_file()
         end_children(self.closing.children_s, self.log)
         os._exit(1)

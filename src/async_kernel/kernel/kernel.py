@@ -22,12 +22,14 @@ from async_kernel.kernel import execution
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.helper import HelperLane
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
-from async_kernel.kernel.requests import REQUESTS, Route
+from async_kernel.kernel.requests import REQUESTS
 from async_kernel.kernel.shell_lane import ShellLane
+from async_kernel.kernel.subshells import Subshells
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.lane import Lane
 from async_kernel.slot import HasInterface, T_interface_co
+from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -54,6 +56,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         shell_class: runs the code.
         stop: asks the interface to stop; called for a shutdown_request, in the thread that read it.
         barrier: calls a function after all requests that have arrived were submitted.
+        spawn: starts a task beside the shell's loop, where requests are read; None: in the shell's loop.
+        backend: the async library of the shell's loop; subshells get one of the same.
 
     Attributes:
         wire: where replies and outputs go.
@@ -75,7 +79,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         ],
     ).tag(config=True)
     "Links for the help menu of a front end: a list of {'text': …, 'url': …}."
-    supported_features = List(Unicode(), default_value=[]).tag(config=True)
+    supported_features = List(Unicode(), default_value=["kernel subshells"]).tag(config=True)
     "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
 
     wire: Wire
@@ -88,19 +92,23 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         shell_class: Callable[..., BaseShell[Any]],
         stop: Callable[[], object],
         barrier: Callable[[Callable[[], object]], object] | None = None,
-        ports: Mapping[str, Any] | None = None,
+        spawn: Callable[..., object] | None = None,
+        backend: Backend = Backend.trio,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.ident = str(uuid.uuid4())
         self.pid = os.getpid()
-        self.ports = ports or {}
+        self.backend = backend
+        self.ports: Mapping[str, Any] = {}
         self.accepts_shutdown = True
         self.interrupts_by_signal = False
         self.started = False
         self._shell_class = shell_class
         self._stop = stop
         self._barrier = barrier
+        self._spawn = spawn
+        self.subshells = Subshells(self)
         self._process: psutil.Process | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self._background_task_failed)
@@ -142,7 +150,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def cut_cells(self, cause: Cause, reason: str | None = None) -> None:
         """Cut short whatever cell runs, and leave nothing queued; from any thread."""
-        self.main.cut_foreground(cause, reason)
+        for lane in (self.main, *self.subshells.lanes()):
+            lane.cut_foreground(cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what waits when the cells have ended: queued requests and the shutdown_requests themselves."""
@@ -164,29 +173,35 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.log.warning("A client sent a message of unknown type %r; it was not served.", request.msg_type)
             with self.busy(request):
                 return
-        if request.subshell_id is not None and route.lane == "shell":
-            self._refuse(request, f"There is no subshell {request.subshell_id!r}.")
-            return
         match route.lane:
             case "here":
                 self._serve_now(request)
             case "shell":
-                self.main.queue.submit(request)
+                self._submit_cell(request)
             case "comm":
                 self._comm_lane.submit(request)
             case "helper":
                 self._helper.submit(request)
 
+    def _submit_cell(self, request: Request) -> None:
+        try:
+            lane = self.main if request.subshell_id is None else self.subshells.get(request.subshell_id)
+        except RequestError as exc:
+            with self.busy(request):
+                self._answer(request, self._error(request, exc))
+        else:
+            lane.queue.submit(request)
+
     def _serve_now(self, request: Request) -> None:
-        """Serve with a handler that does not wait."""
+        """Serve in this thread; a handler that waits goes on as a task beside the shell's loop."""
+        handler = REQUESTS[request.msg_type].handler
+        if inspect.iscoroutinefunction(handler):
+            self.spawn(self._serve_waiting, request, handler)
+            return
         token = current_request.set(request)
         self._status("busy", request)
         try:
-            content = self._call(REQUESTS[request.msg_type], request)
-            if inspect.isawaitable(content):  # pragma: no cover -- the table and the lanes disagree
-                msg = f"the handler of {request.msg_type} waits, its lane does not"
-                raise TypeError(msg)
-            self._answer(request, content)
+            self._answer(request, handler(self, request))  # pyright: ignore[reportArgumentType] -- it does not wait
         except Exception as exc:  # noqa: BLE001 -- a fault of a handler is an error reply, the kernel lives
             self._answer(request, self._error(request, exc))
         finally:
@@ -194,19 +209,19 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self._status("idle", request)
             current_request.reset(token)
 
+    async def _serve_in_loop(self, request: Request) -> None:
+        """Serve in the shell's loop with a handler of the table that may wait."""
+        await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
+
     async def _execute(self, lane: ShellLane, request: Request) -> None:
         """Serve a cell on its shell lane."""
-        await self._serve_waiting(request, lambda: execution.execute(self, lane, request))
+        await self._serve_waiting(request, lambda kernel, request: execution.execute(kernel, lane, request))
 
-    async def _serve_in_loop(self, request: Request) -> None:
-        """Serve with a handler of the table that may wait."""
-        await self._serve_waiting(request, lambda: self._call(REQUESTS[request.msg_type], request))
-
-    async def _serve_waiting(self, request: Request, handle: Callable[[], Any]) -> None:
+    async def _serve_waiting(self, request: Request, handler: Callable[[Kernel[Any], Request], Any]) -> None:
         token = current_request.set(request)
         self._status("busy", request)
         try:
-            content = handle()
+            content = handler(self, request)
             if inspect.isawaitable(content):
                 content = await content
             self._answer(request, content)
@@ -215,9 +230,6 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         finally:
             self._status("idle", request)
             current_request.reset(token)
-
-    def _call(self, route: Route, request: Request) -> Any:
-        return route.handler(self, request)
 
     def _answer(self, request: Request, content: Content | None) -> None:
         if content is not None:
@@ -232,10 +244,6 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         if not request.msg_type.endswith("_request"):
             return None
         return {"status": "error", **error_content(exc)}
-
-    def _refuse(self, request: Request, message: str) -> None:
-        with self.busy(request):
-            self._answer(request, self._error(request, RequestError(message)))
 
     @contextmanager
     def busy(self, request: Request) -> Generator[None]:
@@ -255,6 +263,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             then()
         else:
             self._barrier(then)
+
+    def spawn(self, fn: Callable[..., Any], *args: Any) -> None:
+        """Start a task beside the shell's loop; it ends with the kernel."""
+        if self._spawn is not None:
+            self._spawn(fn, *args)
+        else:
+            self._lanes.start_soon(fn, *args)
+
+    def make_lane(self, subshell_id: str) -> ShellLane:
+        """A lane for a subshell."""
+        return ShellLane(self._execute, self._background_task_failed, subshell_id)
 
     # -- what handlers ask for -------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import outcome
@@ -12,9 +12,11 @@ import outcome
 from async_kernel.lifetime.loop_token import current_loop_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["run_in_owned_thread"]
+    from async_kernel.typing import Backend
+
+__all__ = ["run_in_owned_thread", "run_loop_in_owned_thread"]
 T = TypeVar("T")
 
 
@@ -45,3 +47,34 @@ async def run_in_owned_thread(fn: Callable[[], T], *, name: str, cancel: Callabl
     thread.join()
     assert result is not None
     return result.unwrap()
+
+
+async def run_loop_in_owned_thread(
+    main: Callable[[], Awaitable[T]],
+    *,
+    name: str,
+    backend: Backend,
+    backend_options: Mapping[str, Any] | None = None,
+) -> T | None:
+    """Run ``main()`` in a loop of its own in a new thread; our cancellation cancels its root scope."""
+    cancelled = False
+    stop: Callable[[], object] = bool
+
+    def cancel() -> None:
+        nonlocal cancelled
+        cancelled = True
+        stop()
+
+    async def root() -> T | None:
+        nonlocal stop
+        token = current_loop_token()
+        with anyio.CancelScope() as scope:
+            stop = lambda: token.call_soon(scope.cancel)  # noqa: E731
+            if cancelled:
+                scope.cancel()
+            return await main()
+
+    def work() -> T | None:
+        return anyio.run(root, backend=str(backend), backend_options=dict(backend_options or {}))
+
+    return await run_in_owned_thread(work, name=name, cancel=cancel)
