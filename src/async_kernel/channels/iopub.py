@@ -106,7 +106,7 @@ class IOPub:
     async def serve(self) -> None:
         """Publish until :meth:`finish`, then what is left; cancelled, give up the rest. Errors of the socket go out."""
         queue, socket = self._queue, self._socket
-        queue.attach(socket.wake_soon)
+        queue.attach(socket.wake)
         try:
             while True:
                 await self._welcome_subscribers()

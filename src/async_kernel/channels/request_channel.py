@@ -120,17 +120,17 @@ class RequestChannel:
             self.undeliverable += 1
             return
         self._replies.append(frames)
-        self._socket.wake_soon()
+        self._socket.wake()
 
     def barrier(self, fn: Callable[[], object]) -> None:
         """Call ``fn`` in the I/O loop once every request that has arrived by now was submitted."""
         self._barriers.append(fn)
-        self._socket.wake_soon()
+        self._socket.wake()
 
     def stop_reading(self) -> None:
         """Read no more requests. Idempotent."""
         self._reading = False
-        self._socket.wake_soon()
+        self._socket.wake()
 
     def finish(self) -> None:
         """Let :meth:`serve` return once the replies that are there have been sent. In the I/O loop."""

@@ -115,7 +115,7 @@ class Stdin:
         self._socket.wake()
 
     def _one_is_done(self, _answer: object) -> None:
-        self._socket.wake_soon()
+        self._socket.wake()
 
     def _drop_answered(self) -> None:
         if any(question.answer.done() for question in self._questions):

@@ -5,14 +5,14 @@ on the socket, a send included, may empty the mailbox and so eat the edge. Someb
 sleeps although a message lies in the socket. From this follow the rules:
 
 1. One task owns a socket and does all its receiving and sending. Others put work where the owner looks for it and
-   call :meth:`OwnedSocket.wake_soon` (any thread) or :meth:`OwnedSocket.wake` (the owner's loop).
+   call :meth:`OwnedSocket.wake`, from any thread.
 2. Try first, wait second: :meth:`OwnedSocket.try_receive` to None, :meth:`OwnedSocket.try_send`, then
    :meth:`OwnedSocket.wait`.
 3. ``wait`` reads ``ZMQ_EVENTS`` (which handles all mail that came meanwhile) after the last send or receive and
    before it sleeps, and sleeps only if no message lies there. After a send that found no room, it is
    :meth:`OwnedSocket.wait_for_room`.
-4. It sleeps with ``wait_readable`` only: the descriptor never signals writable; that a peer has made room arrives as
-   mail, too. And it is the only place where the owner can be cancelled, so no message is ever half handled.
+4. It waits for the descriptor to be readable only: that never signals writable; that a peer has made room arrives as
+   mail, too. And waiting is the only place where the owner can be cancelled, so no message is ever half handled.
 
 Whoever made the socket closes it with :meth:`close`, in the same thread, once the owner is gone.
 """
@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 import zmq
+
+from async_kernel.transport.doorbell import make_doorbell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,14 +56,11 @@ class OwnedSocket:
 
     def __init__(self, socket: zmq.Socket[bytes], token: TrioToken) -> None:
         self.socket = socket
-        self._token = token
-        self._fd = int(socket.FD)
         self._send = socket.send
         self._recv = socket.recv
         self._getsockopt = cast("Callable[[int], int]", socket.getsockopt)
-        self._sleep: trio.CancelScope | None = None
-        self._woken = False
-        self._wake_sent = False
+        self._bell = make_doorbell(int(socket.FD), token)
+        self._rung = False
 
     def try_receive(self) -> list[bytes] | None:
         """The frames of the next message, or None if there is none now. Owner only.
@@ -69,10 +68,10 @@ class OwnedSocket:
         Raises:
             zmq.ZMQError: if the socket is broken.
         """
-        try:
-            frames = [self._recv(_NOBLOCK)]
-        except zmq.Again:
+        # Asking first costs less than an exception, which nearly every drain would end with.
+        if not self._getsockopt(_EVENTS) & _POLLIN:
             return None
+        frames = [self._recv(_NOBLOCK)]
         while self._getsockopt(_RCVMORE):
             frames.append(self._recv(_NOBLOCK))
         return frames
@@ -103,11 +102,11 @@ class OwnedSocket:
         Args:
             deadline: when to return at the latest, in seconds of the loop's clock.
         """
-        if self._woken or self._getsockopt(_EVENTS) & _POLLIN:
-            self._woken = False
+        if self._getsockopt(_EVENTS) & _POLLIN:
             await trio.lowlevel.checkpoint()
-            return
-        await self._sleep_on_descriptor(deadline)
+        else:
+            await self._bell.wait(deadline)
+        self._rung = False
 
     async def wait_for_room(self, *, deadline: float = math.inf) -> None:
         """Sleep after :meth:`try_send` returned False until it is worth trying again, or :meth:`wake`. Owner only.
@@ -119,57 +118,32 @@ class OwnedSocket:
         Args:
             deadline: when to return at the latest, in seconds of the loop's clock.
         """
-        if self._woken:
-            self._woken = False
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._sleep_on_descriptor(deadline)
+        await self._bell.wait(deadline)
+        self._rung = False
         # Sends look at their mail once in a while only; this looks now.
         self._getsockopt(_EVENTS)
 
     async def wait_for_wake(self, *, deadline: float = math.inf) -> None:
         """Sleep until :meth:`wake` only: for an owner that no longer reads. A checkpoint. Owner only."""
-        if self._woken:
-            self._woken = False
-            await trio.lowlevel.checkpoint()
-            return
-        with trio.CancelScope(deadline=deadline) as self._sleep:
-            try:
-                await trio.sleep_forever()
-            finally:
-                self._sleep = None
-        self._woken = False
-
-    async def _sleep_on_descriptor(self, deadline: float) -> None:
-        with trio.CancelScope(deadline=deadline) as self._sleep:
-            try:
-                await trio.lowlevel.wait_readable(self._fd)
-            finally:
-                self._sleep = None
-        self._woken = False
+        await self._bell.wait(deadline, bell_only=True)
+        self._rung = False
 
     def wake(self) -> None:
-        """Make the owner's present or next :meth:`wait` return. In the owner's loop only; elsewhere :meth:`wake_soon`."""
-        self._wake_sent = False
-        self._woken = True
-        if self._sleep is not None:
-            self._sleep.cancel()
+        """Make the owner's present or next wait return. Any thread and signal handlers; after the end it does nothing.
 
-    def wake_soon(self) -> None:
-        """Like :meth:`wake`, from any thread and from signal handlers; many calls before the owner runs cost one wake.
-
-        Whatever the owner shall find must be in its place before. After the end of the loop it does nothing.
+        Whatever the owner shall find must be in its place before. Many calls before the owner runs cost one ring.
         """
-        if self._wake_sent:
+        if self._rung:
             return
-        self._wake_sent = True
+        self._rung = True
         try:
-            self._token.run_sync_soon(self.wake, idempotent=True)
-        except trio.RunFinishedError:
-            return
+            self._bell.ring()
+        except BaseException:  # an interrupt in this thread: the next call must ring
+            self._rung = False
+            raise
 
     def close(self, linger_ms: int) -> None:
         """Close; what is unsent has ``linger_ms`` to leave, for which terminating the context waits. Idempotent."""
         if not self.socket.closed:
-            trio.lowlevel.notify_closing(self._fd)
+            self._bell.close()
             self.socket.close(linger=linger_ms)
