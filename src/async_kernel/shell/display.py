@@ -156,6 +156,9 @@ class CellDisplayPublisher(DisplayPublisher):
         super().__init__(shell=shell, **kwargs)
         self._outlet = Outlet(shell, "display_pub")
 
+    def _setup_execution_tracking(self) -> None:
+        """Nothing: what is displayed belongs to the run of its context."""
+
     def register_hook(self, hook: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
         """See every message that this context publishes before it is sent; returning None keeps it."""
         self._outlet.add(hook)

@@ -42,6 +42,7 @@ from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, act
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.running import RunsCode
 from async_kernel.shell.traceback import CellTB, trim
+from async_kernel.shell.transforming import PlainPython
 from async_kernel.slot import T_interface_co
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
         self._given = dict(user_ns) if user_ns is not None else None
         self._installed = ExitStack()
         super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
+        self._plain = PlainPython(self)
         atexit.unregister(self.atexit_operations)  # close() is called by the kernel, at its end
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -238,8 +240,8 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
         if error is not None:
             reply |= {"status": "error", **(run.error or self.format_error(error))}
         expressions = content.get("user_expressions")
-        reply["user_expressions"] = self._evaluate(expressions) if isinstance(expressions, dict) else {}
-        reply["payload"] = json_ready(run.payloads)
+        reply["user_expressions"] = self._evaluate(expressions) if expressions and isinstance(expressions, dict) else {}
+        reply["payload"] = json_ready(run.payloads) if run.payloads else []
         return reply
 
     def _evaluate(self, expressions: dict[str, str]) -> Content:

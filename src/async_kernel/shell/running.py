@@ -31,6 +31,7 @@ from async_kernel.shell.cell import current_cell
 from async_kernel.shell.compiling import compile_nodes
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.traceback import trim
+from async_kernel.shell.transforming import PlainPython
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -40,6 +41,8 @@ __all__ = ["RunsCode"]
 
 class RunsCode(InteractiveShell):
     """How a kernel's shell runs code."""
+
+    _plain: PlainPython
 
     # -- a run -----------------------------------------------------------------------------------------------
 
@@ -72,8 +75,10 @@ class RunsCode(InteractiveShell):
         token = current_run.set(run)
         try:
             if not run.empty:
+                compiler = self.compile if info.shell_futures else self.compiler_class()
+                tree = None
                 if transformed is None and problem is None:
-                    transformed, problem = self._try_transform(info.raw_cell)
+                    transformed, tree, problem = self._read(info.raw_cell, compiler)
                 run.source = info.transformed_cell = info.raw_cell if transformed is None else transformed
                 self.events.trigger("pre_execute")
                 if not run.silent:
@@ -82,16 +87,14 @@ class RunsCode(InteractiveShell):
                     self.history_manager.store_inputs(run.number, run.source, info.raw_cell)
                 if not run.silent and self.logs_session:
                     self.logger.log(run.source, info.raw_cell)
-                await self._run_source(run, problem)
+                await self._run_source(run, compiler, tree, problem)
         finally:
             self.last_execution_succeeded, self.last_execution_result = run.result.success, run.result
             current_run.reset(token)
 
-    async def _run_source(self, run: Run, problem: Any) -> None:
-        info = cast("ExecutionInfo", run.result.info)
-        compiler = self.compile if info.shell_futures else self.compiler_class()
-        name = compiler.cache(run.source, run.number, raw_code=info.raw_cell)
-        tree = self._parse(run, compiler, name, problem)
+    async def _run_source(self, run: Run, compiler: Any, tree: ast.Module | None, problem: Any) -> None:
+        name = compiler.cache(run.source, run.number, raw_code=cast("ExecutionInfo", run.result.info).raw_cell)
+        tree = self._parse(run, compiler, name, tree, problem)
         if tree is not None:
             interactivity = "none" if run.silent else self.ast_node_interactivity
             await self.run_ast_nodes(tree.body, name, interactivity, compiler, run.result)
@@ -169,18 +172,22 @@ class RunsCode(InteractiveShell):
 
     # -- before it runs ----------------------------------------------------------------------------------------
 
-    def _try_transform(self, code: str) -> tuple[str | None, Any]:
+    def _read(self, code: str, compiler: Any) -> tuple[str | None, ast.Module | None, Any]:
+        """The transformed code and its tree, if that is known already, or what was wrong with it."""
         try:
-            return self.transform_cell(code), None
+            found = self._plain.parse(code, compiler)
+            return (*found, None) if found is not None else (self.transform_cell(code), None, None)
         except Exception:  # noqa: BLE001 -- transformers are anybody's; the error is shown as the cell's
-            return None, sys.exc_info()
+            return None, None, sys.exc_info()
 
-    def _parse(self, run: Run, compiler: Any, name: str, problem: Any) -> ast.Module | None:
+    def _parse(self, run: Run, compiler: Any, name: str, tree: ast.Module | None, problem: Any) -> ast.Module | None:
         """The tree of the code; None after an error, which is shown."""
         try:
             if problem is not None:
                 raise problem[1]
-            return cast("ast.Module", self.transform_ast(compiler.ast_parse(run.source, filename=name)))
+            if tree is None:
+                tree = cast("ast.Module", compiler.ast_parse(run.source, filename=name))
+            return cast("ast.Module", self.transform_ast(tree)) if self.ast_transformers else tree
         except self.custom_exceptions as exc:
             self._show_custom(exc)
             error: BaseException = exc

@@ -113,13 +113,13 @@ class CellTB(AutoFormattedTB):
             lines += self._chain(before, context, seen, depth)
             for part in self.prepare_chained_exception_message(exc.__cause__):
                 lines += part if isinstance(part, list) else [part]
-        lines += self._one(exc, context)
+        lines += self._one(exc, context, brief=depth > 0 and is_cancellation(exc))
         if isinstance(exc, BaseExceptionGroup):
             lines += self._members(cast("BaseExceptionGroup[BaseException]", exc), context, seen, depth + 1)
         return lines
 
-    def _one(self, exc: BaseException, context: int) -> list[str]:
-        if is_cancellation(exc):
+    def _one(self, exc: BaseException, context: int, *, brief: bool) -> list[str]:
+        if brief:
             return [f"{type(exc).__name__}: {exc}".removesuffix(": ")]
         tb = trim(exc.__traceback__, machinery=True)
         self._alone.add(id(exc))
@@ -143,12 +143,12 @@ class CellTB(AutoFormattedTB):
 
 
 def _needs_a_tree(exc: BaseException) -> bool:
-    """Whether there is a group or a cancellation in the chain of ``exc``."""
+    """Whether there is a group in the chain of ``exc``, or a cancellation in what led to it."""
     seen: set[int] = set()
     link: BaseException | None = exc
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        if isinstance(link, BaseExceptionGroup) or is_cancellation(link):
+        if isinstance(link, BaseExceptionGroup) or (link is not exc and is_cancellation(link)):
             return True
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return False
