@@ -28,6 +28,7 @@ from async_kernel.kernel.subshells import Subshells
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.lane import Lane
+from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
 from async_kernel.typing import Backend
 
@@ -132,6 +133,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.shell.start()
             stack.callback(self.shell.close)
             await stack.enter_async_context(self.main.open(by_signal=self.interrupts_by_signal))
+            self.shell.offer(nursery=self.main.session.nursery, session=self.main.session, ainput=ainput)
             self._lanes = await stack.enter_async_context(anyio.create_task_group())
             try:
                 yield self
@@ -154,9 +156,13 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             lane.cut_foreground(cause, reason)
 
     def closing_replies(self) -> None:
-        """Answer what waits when the cells have ended: queued requests and the shutdown_requests themselves."""
-        for request in self.main.queue.take_queued():
-            execution.abort(self, request)
+        """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
+        for lane in (self.main, *self.subshells.lanes()):
+            if (cell := lane.foreground) is not None and cell.state != "ended":
+                self.reply_cut_short(cell)
+                self._status("idle", cell.request)
+            for request in lane.queue.take_queued():
+                execution.abort(self, request)
         for request, restart in self._shutdowns:
             content: Content = {"status": "ok", "restart": restart}
             self.wire.reply(request, content)
@@ -307,9 +313,14 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             "supported_features": self.supported_features,
         }
 
-    def interrupt(self) -> Interrupted:
-        """Cut the foreground cell short; from any thread."""
-        return self.main.cut_foreground("interrupt")
+    def interrupt(self, subshell_id: str | None = None) -> Interrupted:
+        """Cut the foreground cell of the main shell, or of a subshell, short; from any thread.
+
+        Raises:
+            RequestError: if there is no such subshell.
+        """
+        lane = self.main if subshell_id is None else self.subshells.get(subshell_id)
+        return lane.cut_foreground("interrupt")
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""

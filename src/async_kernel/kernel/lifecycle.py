@@ -20,9 +20,9 @@ def interrupt(kernel: Kernel[Any], request: Request) -> Content:
 
     The reply says in ``state`` how the cell was found, and in ``note`` when it cannot be interrupted where it is.
     """
-    state = kernel.interrupt()
+    state = kernel.interrupt(request.subshell_id)
     content: Content = {"status": "ok", "state": state}
-    if state == "blocking" and not kernel.interrupts_by_signal:
+    if state == "blocking" and not (kernel.interrupts_by_signal and request.subshell_id is None):
         content["note"] = (
             "the cell blocks its loop; it is interrupted at its next line of Python: a call into C code that does "
             "not return cannot be interrupted without the kernel's SIGINT handler"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cell import Cause
+    from async_kernel.shell.cell import Cause, Cell
     from async_kernel.shell.interrupts import Interrupted
     from async_kernel.typing import Header
 
@@ -88,6 +88,11 @@ class ShellLane:
     def token(self) -> LoopToken:
         """The loop that its cells run in."""
         return self.interrupter.token
+
+    @property
+    def foreground(self) -> Cell | None:
+        """The cell that runs."""
+        return None if self._interrupter is None else self._interrupter.foreground
 
     def cut_foreground(self, cause: Cause, reason: str | None = None) -> Interrupted:
         """Cut the cell that runs short; from any thread, also before the lane is open."""

@@ -49,6 +49,9 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
     def close(self) -> None:
         """Called once, after the last cell; must give back all that :meth:`start` took."""
 
+    def offer(self, **names: Any) -> None:
+        """Put ``names`` where user code finds them, unless it has such a name already; it may shadow them."""
+
     # -- about -----------------------------------------------------------------------------------------------
 
     @property

@@ -34,7 +34,6 @@ from async_kernel.protocol.errors import error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell import introspection, payloads
 from async_kernel.shell.base import BaseShell
-from async_kernel.shell.compiling import CellCompiler
 from async_kernel.shell.display import CellDisplayHook, CellDisplayPublisher, Outlet
 from async_kernel.shell.history import CellHistory
 from async_kernel.shell.json_ready import json_ready, mime_ready
@@ -73,7 +72,6 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
     "The part of the banner before the profile."
     autoindent = Bool(False).tag(config=True)
     "Of no use here: the client indents."
-    compiler_class = Type(CellCompiler)
     displayhook_class = Type(CellDisplayHook)
     display_pub_class = Type(CellDisplayPublisher)
     exiter = Instance(ZMQExitAutocall)
@@ -116,6 +114,12 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
             self._remove_temporary_files()
             if self._given is not None:
                 self._leave_namespace(self._given)
+
+    def offer(self, **names: Any) -> None:
+        """Put ``names`` into the namespace, hidden from %who, unless the user has such a name."""
+        for name, value in names.items():
+            if self.user_ns.setdefault(name, value) is value:
+                self.user_ns_hidden[name] = value
 
     async def run_history(self, *, task_status: TaskStatus[None]) -> None:
         """The task that writes the history; see :meth:`async_kernel.shell.history.CellHistory.run`."""
