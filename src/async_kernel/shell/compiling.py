@@ -1,8 +1,11 @@
 """Compiling the statements of a cell.
 
 A cell becomes at most two code objects: its statements, and the expression at its end whose value is shown. Where IPython's
-``ast_node_interactivity`` asks to show expressions inside of blocks too, these are rewritten to calls of
-a builtin that hands the value to the shell. Both may await.
+``ast_node_interactivity`` asks to show expressions inside of blocks too, these are rewritten to calls of a builtin
+that hands the value to the shell. All may await.
+
+Magics are called synchronously in the source that IPython makes of them. Those of :data:`AWAITING` may return an awaitable when
+their own code awaits (``%time await x``): where the cell can wait, their calls are rewritten to do so.
 """
 
 from __future__ import annotations
@@ -10,27 +13,34 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.compilerop import CachingCompiler
+from IPython.core.compilerop import PyCF_MASK
 
 from async_kernel.shell.namespace import DISPLAY_NAME
 
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["CellCompiler", "compile_nodes"]
+__all__ = ["AWAITING", "await_magics", "compile_nodes", "compile_user"]
+
+AWAITING = frozenset({"time", "capture"})
+"""The magics that may return an awaitable."""
 
 
-class CellCompiler(CachingCompiler):
-    """IPython's compiler, with top-level await always allowed: its flags are shared by cells in several threads."""
+def compile_user(tree: ast.AST, filename: str, mode: str, compiler: Any, *, awaits: bool = True) -> CodeType:
+    """Compile a tree with the ``__future__`` imports of the cells before it; those in it are noted.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    Args:
+        compiler: IPython's, which keeps the flags; the builtin ``compile`` has none.
 
-    def reset_compiler_flags(self) -> None:
-        """Forget the ``__future__`` imports of the cells so far."""
-        super().reset_compiler_flags()
-        self.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    Raises:
+        SyntaxError: for what parses but is no valid code, such as a ``return`` outside a function.
+    """
+    flags: int = getattr(compiler, "flags", 0)
+    allowed = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if awaits else 0
+    code = cast("CodeType", compile(cast("Any", tree), filename, mode, flags=flags | allowed, dont_inherit=True))
+    if code.co_flags & PyCF_MASK & ~flags and hasattr(compiler, "flags"):
+        compiler.flags |= code.co_flags & PyCF_MASK
+    return code
 
 
 def compile_nodes(
@@ -45,7 +55,7 @@ def compile_nodes(
 
     Raises:
         ValueError: for another interactivity.
-        SyntaxError: for what parses but is no valid code, such as a ``return`` outside a function.
+        SyntaxError: as :func:`compile_user`.
     """
     nodes = list(nodes)
     shown: ast.expr | None = None
@@ -63,18 +73,16 @@ def compile_nodes(
         msg = f"ast_node_interactivity is {interactivity!r}; it must be all, last, last_expr, last_expr_or_assign or none"
         raise ValueError(msg)
     steps: list[tuple[CodeType, bool]] = []
-    before = getattr(compiler, "flags", 0)
-    if isinstance(compiler, CellCompiler) and not awaits:
-        compiler.flags &= ~ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    try:
-        if nodes:
-            steps.append((compiler(ast.Module(nodes, []), filename, "exec"), False))
-        if shown is not None:
-            steps.append((compiler(ast.Expression(shown), filename, "eval"), True))
-    finally:
-        if not awaits and before:
-            compiler.flags |= before
+    if nodes:
+        steps.append((compile_user(ast.Module(nodes, []), filename, "exec", compiler, awaits=awaits), False))
+    if shown is not None:
+        steps.append((compile_user(ast.Expression(shown), filename, "eval", compiler, awaits=awaits), True))
     return steps
+
+
+def await_magics(tree: ast.Module) -> ast.Module:
+    """Rewrite the calls of magics whose own code may await, so that the cell waits for them."""
+    return cast("ast.Module", _AwaitMagics().visit(tree))
 
 
 def _assigned_name(node: ast.stmt) -> str | None:
@@ -87,14 +95,36 @@ def _assigned_name(node: ast.stmt) -> str | None:
     return target.id if isinstance(target, ast.Name) else None
 
 
-class _ShowInBlocks(ast.NodeTransformer):
-    """Makes every expression statement show its value, but for those in functions and classes."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:  # noqa: N802 -- the name is ast's
-        hook = ast.copy_location(ast.Name(DISPLAY_NAME, ast.Load()), node)
-        return ast.copy_location(ast.Expr(ast.copy_location(ast.Call(hook, [node.value], []), node)), node)
+class _AtTopLevel(ast.NodeTransformer):
+    """Visits what runs as part of the cell itself: not the bodies of functions and classes."""
 
     def _leave(self, node: ast.AST) -> ast.AST:
         return node
 
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = _leave  # noqa: N815 -- as above
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = _leave  # noqa: N815 -- ast's names
+
+
+class _ShowInBlocks(_AtTopLevel):
+    """Makes every expression statement show its value."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:  # noqa: N802 -- as above
+        hook = ast.copy_location(ast.Name(DISPLAY_NAME, ast.Load()), node)
+        return ast.copy_location(ast.Expr(ast.copy_location(ast.Call(hook, [node.value], []), node)), node)
+
+
+class _AwaitMagics(_AtTopLevel):
+    """Turns ``get_ipython().run_line_magic(…)`` into ``await get_ipython().wait_for_magic(get_ipython().run_…(…))``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 -- as above
+        function = node.func
+        if (
+            isinstance(function, ast.Attribute)
+            and function.attr in ("run_line_magic", "run_cell_magic")
+            and len(node.args) > 1
+            and all(isinstance(argument, ast.Constant) for argument in node.args)
+            and cast("ast.Constant", node.args[0]).value in AWAITING
+            and any(word in str(cast("ast.Constant", argument).value) for argument in node.args[1:] for word in ("await", "async"))
+        ):
+            wait = ast.Attribute(function.value, "wait_for_magic", ast.Load())
+            return ast.fix_missing_locations(ast.copy_location(ast.Await(ast.Call(wait, [node], [])), node))
+        return self.generic_visit(node)

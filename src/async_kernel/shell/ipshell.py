@@ -30,13 +30,16 @@ from IPython.core.profiledir import ProfileDir, ProfileDirError
 from IPython.core.usage import default_banner
 from traitlets import Bool, Instance, Integer, Type, Unicode, default
 
+from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.protocol.errors import error_content
 from async_kernel.protocol.request import current_request
-from async_kernel.shell import introspection, payloads
+from async_kernel.shell import introspection, magics, payloads
 from async_kernel.shell.base import BaseShell
+from async_kernel.shell.commands import RunsCommands
 from async_kernel.shell.display import CellDisplayHook, CellDisplayPublisher, Outlet
 from async_kernel.shell.history import CellHistory
 from async_kernel.shell.json_ready import json_ready, mime_ready
+from async_kernel.shell.magics.gui import check_backend, enable_gui, inline_figures
 from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, acting, installed
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.running import RunsCode
@@ -45,7 +48,7 @@ from async_kernel.shell.transforming import PlainPython
 from async_kernel.slot import T_interface_co
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anyio.abc import TaskStatus
 
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["IPShell"]
 
 
-class IPShell(BaseShell[T_interface_co], RunsCode):
+class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
     """Runs Python with IPython.
 
     Args:
@@ -106,6 +109,7 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
     def start(self) -> None:
         """Take IPython's names in the process, until :meth:`close`."""
         self._installed.enter_context(installed(self, launched=self.launched, main=self.user_module))
+        self._installed.enter_context(inline_figures(self))
 
     def close(self) -> None:
         """Write the history out, remove temporary files, and give back all names."""
@@ -120,6 +124,10 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
         for name, value in names.items():
             if self.user_ns.setdefault(name, value) is value:
                 self.user_ns_hidden[name] = value
+
+    def at_close(self, fn: Callable[[], object]) -> None:
+        """Have ``fn`` called when the shell closes; the last one first."""
+        self._installed.callback(fn)
 
     async def run_history(self, *, task_status: TaskStatus[None]) -> None:
         """The task that writes the history; see :meth:`async_kernel.shell.history.CellHistory.run`."""
@@ -182,6 +190,10 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
         super().init_displayhook()
         self.display_trap = NullDisplayTrap(hook=self.displayhook)
 
+    def init_magics(self) -> None:
+        super().init_magics()
+        magics.register(self)
+
     def init_payload(self) -> None:
         self.payload_manager = payloads.CellPayloads(parent=self)
         self.configurables.append(self.payload_manager)
@@ -216,6 +228,11 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
     def kernel(self) -> Any:
         """The kernel, for libraries that look for it here."""
         return getattr(self.parent, "kernel", None)
+
+    @property
+    def backend(self) -> str:
+        """The async library that cells run in."""
+        return str(getattr(self.parent, "backend", "") or current_loop_token().backend)
 
     @property
     def banner(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] -- IPython's has no type
@@ -279,10 +296,21 @@ class IPShell(BaseShell[T_interface_co], RunsCode):
         self.payload_manager.write_payload(payloads.set_next_input(s, replace=replace))
 
     def enable_gui(self, gui: str | None = None) -> None:
-        """See %gui."""
-        from async_kernel.shell.magics.gui import enable_gui  # noqa: PLC0415 -- few sessions ask
+        """See %gui.
 
+        Raises:
+            UsageError: if the kernel's host does not run that toolkit's main loop.
+        """
         enable_gui(self, gui)
+
+    def enable_matplotlib(self, gui: str | None = None) -> Any:
+        """See %matplotlib.
+
+        Raises:
+            UsageError: as :meth:`enable_gui`.
+        """
+        check_backend(self, gui.lower() if gui else gui)
+        return super().enable_matplotlib(gui)
 
     # -- errors ----------------------------------------------------------------------------------------------
 

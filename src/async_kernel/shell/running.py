@@ -28,15 +28,26 @@ from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, Intera
 
 from async_kernel.shell.cancellation import first_cancellation, is_cancellation, is_users_own
 from async_kernel.shell.cell import current_cell
-from async_kernel.shell.compiling import compile_nodes
+from async_kernel.shell.compiling import await_magics, compile_nodes
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.traceback import trim
 from async_kernel.shell.transforming import PlainPython
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
     from types import CodeType
 
-__all__ = ["RunsCode"]
+__all__ = ["AwaitedMagic", "RunsCode"]
+
+
+class AwaitedMagic:
+    """What a magic returns whose own code awaits."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
 
 
 class RunsCode(InteractiveShell):
@@ -187,6 +198,8 @@ class RunsCode(InteractiveShell):
                 raise problem[1]
             if tree is None:
                 tree = cast("ast.Module", compiler.ast_parse(run.source, filename=name))
+                if self.autoawait and run.may_await and "_magic(" in run.source:
+                    tree = await_magics(tree)
             return cast("ast.Module", self.transform_ast(tree)) if self.ast_transformers else tree
         except self.custom_exceptions as exc:
             self._show_custom(exc)
@@ -274,6 +287,10 @@ class RunsCode(InteractiveShell):
             hook(value)  # IPython.utils.capture puts it there
         else:
             self.displayhook(value)
+
+    async def wait_for_magic(self, value: Any) -> Any:
+        """What a magic has to say in the end: called in the source of cells, see :mod:`async_kernel.shell.compiling`."""
+        return await value if isinstance(value, AwaitedMagic) else value
 
     # -- when it fails -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Errors as the user sees them.
 
-IPython formats a traceback; here is what it must not show and what it cannot. Frames of the kernel that lead to the user's
-code, or follow it, are cut away. ExceptionGroups are shown whole, as a tree whose every member is formatted like any other
+IPython formats a traceback; here is what it must not show and what it cannot. Frames of the kernel are cut away. ExceptionGroups are shown whole, as a tree whose every member is formatted like any other
 error, without the frames of the nursery that collected them. A cancellation in a group is one line.
 
 The text is a list of strings, coloured; joined by newlines it is the ``traceback`` of iopub ``error`` and of the reply.
@@ -29,37 +28,27 @@ _MAX_WIDTH = 15  # members of a group, likewise
 
 
 def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType | None:
-    """``tb`` without the kernel's own frames at its begin and end.
+    """``tb`` without the kernel's own frames.
 
     Args:
-        machinery: leave out the frames of the async libraries too, wherever they stand.
+        machinery: leave out the frames of the async libraries too.
 
     Returns:
-        a new chain of traceback entries; ``tb`` itself where nothing else would be left.
+        a new chain of traceback entries; ``tb`` itself where nothing would be left.
     """
     entries: list[TracebackType] = []
     entry = tb
     while entry is not None:
         entries.append(entry)
         entry = entry.tb_next
-    kept = entries
-    if machinery:
-        roots = _roots()
-        kept = [entry for entry in kept if not entry.tb_frame.f_code.co_filename.startswith(roots)]
-    while kept and _is_ours(kept[0]):
-        kept = kept[1:]
-    while kept and _is_ours(kept[-1]):
-        kept = kept[:-1]
+    roots = (_OURS, *_roots()) if machinery else _OURS
+    kept = [entry for entry in entries if not entry.tb_frame.f_code.co_filename.startswith(roots)]
     if not kept or len(kept) == len(entries):
         return tb
     chain: TracebackType | None = None
     for entry in reversed(kept):
         chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return chain
-
-
-def _is_ours(entry: TracebackType) -> bool:
-    return entry.tb_frame.f_code.co_filename.startswith(_OURS)
 
 
 def _roots() -> tuple[str, ...]:

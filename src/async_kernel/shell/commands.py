@@ -1,0 +1,76 @@
+"""``!command`` and ``x = !command``: system commands in a cell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import LSString, SList
+
+__all__ = ["RunsCommands"]
+
+
+class RunsCommands(InteractiveShell):
+    """How a kernel's shell runs system commands; on Windows as IPython does."""
+
+    def system(self, cmd: str) -> None:
+        """Run a command line, with its output in the cell while it runs; its exit code is ``_exit_code``.
+
+        Python variables in it are expanded (``$x``, ``{x}``). It has nothing to read. An interrupt of the cell ends it.
+
+        Raises:
+            OSError: if it is to run in the background: that would belong to nobody.
+            CalledProcessError: if it fails and ``system_raise_on_error`` is set.
+        """
+        if sys.platform == "win32":
+            super().system(self.var_expand(cmd, depth=1))
+            return
+        from async_kernel.shell.system import run_child, shell_command  # noqa: PLC0415 -- POSIX
+
+        expanded = self._foreground(cmd, depth=1)
+        code = run_child(shell_command(expanded), out=_to_stdout, err=_to_stderr, terminal=True)
+        self._note_exit(expanded, code)
+
+    system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> SList | LSString:
+        """What a command line writes, errors too: a list of lines, or with ``split=False`` a string.
+
+        Args:
+            depth: how many frames above the caller its variables are.
+
+        Raises:
+            OSError, CalledProcessError: as :meth:`system`.
+        """
+        if sys.platform == "win32":
+            return super().getoutput(cmd, split, depth + 1)
+        from async_kernel.shell.system import run_child, shell_command  # noqa: PLC0415 -- as above
+
+        expanded = self._foreground(cmd, depth=depth + 1)
+        pieces: list[str] = []
+        code = run_child(shell_command(expanded), out=pieces.append, err=None)
+        self._note_exit(expanded, code)
+        text = "".join(pieces)
+        return SList(text.splitlines()) if split else LSString(text)
+
+    def _foreground(self, cmd: str, depth: int) -> str:
+        expanded: str = self.var_expand(cmd, depth=depth + 1)
+        if expanded.rstrip().endswith("&"):
+            msg = "A command in the background would belong to nobody; use %%script --bg, or subprocess."
+            raise OSError(msg)
+        return expanded
+
+    def _note_exit(self, command: str, code: int) -> None:
+        self.user_ns["_exit_code"] = code
+        if self.system_raise_on_error and code != 0:
+            raise subprocess.CalledProcessError(code, command)
+
+
+def _to_stdout(text: str) -> Any:
+    return sys.stdout.write(text)
+
+
+def _to_stderr(text: str) -> Any:
+    return sys.stderr.write(text)

@@ -1,0 +1,34 @@
+"""The magics of a kernel: those that IPython's own do not do here, and those of its terminal that notebooks expect.
+
+They are registered in place of IPython's, and imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magics import configured_script_magics
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["register"]
+
+_PLACES = {
+    "kernel": ("KernelMagics", ("autosave", "clear", "connect_info", "edit", "gui", "less", "man", "more", "qtconsole"), ()),
+    "running": ("RunningMagics", ("autoawait", "time"), ("capture", "time")),
+    "scripts": ("CellScriptMagics", ("killbgscripts",), ("script",)),
+}
+"""Module: class, line magics, cell magics."""
+
+
+def register(shell: InteractiveShell) -> None:
+    """Add the magics of a kernel to a shell."""
+    manager: Any = shell.magics_manager
+    for module, (name, lines, cells) in _PLACES.items():
+        spec = f"{__name__}.{module}:{name}"
+        for kind, magics in (("line", lines), ("cell", cells)):
+            for magic in magics:
+                manager.register_lazy(magic, spec, kind)
+    for magic in configured_script_magics(shell.config):
+        manager.register_lazy(magic, f"{__name__}.scripts:CellScriptMagics", "cell")

@@ -1,0 +1,146 @@
+"""Magics that run code of the user's, which may await: %time, %%capture; and %autoawait."""
+
+from __future__ import annotations
+
+import ast
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core import magic_arguments
+from IPython.core.displayhook import DisplayHook
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+
+from async_kernel.shell.capture import captured
+from async_kernel.shell.compiling import await_magics, compile_nodes
+from async_kernel.shell.running import AwaitedMagic
+from async_kernel.shell.runs import current_run
+
+if TYPE_CHECKING:
+    from async_kernel.shell.ipshell import IPShell
+
+__all__ = ["RunningMagics"]
+
+_AWAITS = 0x80  # inspect.CO_COROUTINE
+
+
+@magics_class
+class RunningMagics(Magics):
+    """IPython's %time and %%capture, for code that may await."""
+
+    shell: IPShell
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def time(self, line: str = "", cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        """Time a statement or, as %%time, a cell; both may await.
+
+        CPU and wall clock times are printed, and the value of the last expression is the value of the magic. While it
+        awaits, other tasks run, and their CPU time counts too.
+
+        Options:
+          --no-raise-error   show the error of the code without failing the cell.
+        """
+        if _may_wait() and self._awaits(line, cell):
+            return AwaitedMagic(self._time_awaiting(line, cell))
+        timed = cast("Any", self.shell.magics_manager.registry["ExecutionMagics"])
+        return timed.time(line, cell, local_ns)
+
+    def _awaits(self, line: str, cell: str | None) -> bool:
+        if cell:
+            return _mentions_await(cell)  # the magic is the whole cell, so that it can be waited for in any case
+        return _mentions_await(line) and self.shell.should_run_async(line, transformed_cell=self.shell.transform_cell(line))
+
+    async def _time_awaiting(self, line: str, cell: str | None) -> Any:
+        words = line.split()
+        raises = "--no-raise-error" not in words
+        code = line.replace("--no-raise-error", "", 1).strip() if not raises else line
+        if code.strip() and cell:
+            msg = "Can't use statement directly after '%%time'!"
+            raise UsageError(msg)
+        shell = self.shell
+        source = shell.transform_cell(cell or code)
+        name = shell.compile.cache(source, shell.displayhook.prompt_count, raw_code=cell or code)
+        tree = cast("ast.Module", shell.transform_ast(await_magics(shell.compile.ast_parse(source, name))))
+        steps = compile_nodes(tree.body, name, "last_expr", shell.compile)
+        wall, cpu = time.perf_counter(), time.process_time()
+        value: Any = None
+        try:
+            for step, _ in steps:
+                value = eval(step, shell.user_global_ns, shell.user_ns)  # noqa: S307 -- the user's code
+                if step.co_flags & _AWAITS:
+                    value = await value
+        except Exception:
+            if raises:
+                raise
+            shell.showtraceback()
+            value = None
+        finally:
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            print(f"CPU time: {_seconds(cpu)}\nWall time: {_seconds(wall)}")
+        return value
+
+    @magic_arguments.magic_arguments()
+    @magic_arguments.argument("output", type=str, default="", nargs="?", help="The variable to keep the output in.")
+    @magic_arguments.argument("--no-stderr", action="store_true", help="Don't capture stderr.")
+    @magic_arguments.argument("--no-stdout", action="store_true", help="Don't capture stdout.")
+    @magic_arguments.argument("--no-display", action="store_true", help="Don't capture what is displayed.")
+    @cell_magic
+    def capture(self, line: str, cell: str) -> Any:
+        """Run the cell, keeping what it writes and displays instead of showing it."""
+        args = magic_arguments.parse_argstring(self.capture, line)
+        options = {"stdout": not args.no_stdout, "stderr": not args.no_stderr, "display": not args.no_display}
+        if _may_wait() and _mentions_await(cell):
+            return AwaitedMagic(self._capture_awaiting(args.output, cell, options))
+        with captured(self.shell, **options) as kept:
+            self.shell.run_cell(cell)
+        self._keep(args.output, cell, kept)
+        return None
+
+    async def _capture_awaiting(self, name: str, cell: str, options: dict[str, bool]) -> None:
+        with captured(self.shell, **options) as kept:
+            await self.shell.run_cell_async(cell)
+        self._keep(name, cell, kept)
+
+    def _keep(self, name: str, cell: str, kept: Any) -> None:
+        if not name:
+            return
+        if DisplayHook.semicolon_at_end_of_expression(cell):
+            self.shell.user_ns.pop(name, None)
+        else:
+            self.shell.user_ns[name] = kept
+
+    @line_magic
+    def autoawait(self, parameter_s: str) -> None:
+        """Say whether cells may await, or turn it on or off: %autoawait [on|off].
+
+        There is one loop, the kernel's: which one cannot be chosen here (see the option --backend).
+        """
+        wanted = parameter_s.strip().lower()
+        if wanted in ("on", "true"):
+            self.shell.autoawait = True
+        elif wanted in ("off", "false"):
+            self.shell.autoawait = False
+        elif wanted:
+            msg = f"%autoawait takes on or off; cells run in the kernel's own loop, not in {wanted!r}."
+            raise UsageError(msg)
+        else:
+            state = "on" if self.shell.autoawait else "off"
+            print(f"Autoawait is {state}: cells run in the kernel's {self.shell.backend} loop.")
+
+
+def _may_wait() -> bool:
+    """Whether the code that calls the magic can wait for it."""
+    run = current_run.get()
+    return run is None or run.may_await
+
+
+def _mentions_await(code: str) -> bool:
+    return "await" in code or "async" in code
+
+
+def _seconds(value: float) -> str:
+    from IPython.core.magics.execution import _format_time  # noqa: PLC0415, PLC2701 -- as %time prints it
+
+    return cast("str", _format_time(value))

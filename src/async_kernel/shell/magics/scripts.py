@@ -1,0 +1,126 @@
+"""%%script, %%bash and their like: a cell as the input of a program.
+
+In the foreground the program's output reaches the cell while it runs, and an interrupt of the cell ends it. With ``--bg`` it runs beside
+the cells until it ends, %killbgscripts, or the kernel's end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from IPython.core import magic_arguments
+from IPython.core.magic import cell_magic, line_magic, magics_class
+from IPython.core.magics.script import ScriptMagics, script_args
+from IPython.utils.process import arg_split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
+    from async_kernel.shell.ipshell import IPShell
+
+__all__ = ["CellScriptMagics"]
+
+
+@magics_class
+class CellScriptMagics(ScriptMagics):
+    """IPython's script magics, without an event loop and a thread of their own."""
+
+    shell: IPShell
+
+    def __init__(self, shell: Any = None) -> None:
+        super().__init__(shell=shell)
+        atexit.unregister(self.kill_bg_processes)
+        self.shell.at_close(self.kill_bg_processes)
+
+    def __del__(self) -> None:
+        """Nothing: the shell ends what still runs when it closes."""
+
+    @magic_arguments.magic_arguments()
+    @script_args
+    @cell_magic("script")
+    def shebang(self, line: str, cell: str) -> None:
+        """Run the cell with a program: %%script PROGRAM [ARGUMENTS].
+
+        Raises:
+            CalledProcessError: if it fails, unless --no-raise-error is given.
+        """
+        words = arg_split(line, posix=sys.platform != "win32")
+        args, command = self.shebang.parser.parse_known_args(words)
+        with tempfile.TemporaryFile() as script:
+            script.write((cell if cell.endswith("\n") else f"{cell}\n").encode("utf-8", "replace"))
+            script.seek(0)
+            try:
+                if args.bg:
+                    self._start(args, command, script)
+                else:
+                    self._run(args, command, script)
+            except FileNotFoundError:
+                print(f"Couldn't find program: {command[0]!r}" if command else "%%script needs a program")
+
+    def _run(self, args: Any, command: list[str], script: IO[bytes]) -> None:
+        out, err = self._sink(args.out, "stdout"), self._sink(args.err, "stderr")
+        if sys.platform == "win32":
+            done = subprocess.run(command, stdin=script, capture_output=True, check=False)
+            out(done.stdout.decode("utf-8", "replace"))
+            err(done.stderr.decode("utf-8", "replace"))
+            code = done.returncode
+        else:
+            from async_kernel.shell.system import run_child  # noqa: PLC0415 -- POSIX
+
+            code = run_child(command, out=out, err=err, stdin=script)
+        self.shell.user_ns["_exit_code"] = code
+        if args.raise_error and code != 0:
+            raise subprocess.CalledProcessError(code, command)
+
+    def _sink(self, variable: str | None, stream: str) -> Callable[[str], object]:
+        """Where output goes: the cell's stream, or a variable that grows."""
+        namespace = self.shell.user_ns
+        if not variable:
+            return lambda text: getattr(sys, stream).write(text)
+        namespace[variable] = ""
+
+        def add(text: str) -> None:
+            namespace[variable] += text
+
+        return add
+
+    def _start(self, args: Any, command: list[str], script: IO[bytes]) -> None:
+        """Start it in the background; --out, --err and --proc name variables for its pipes and itself."""
+        process = subprocess.Popen(
+            command,
+            stdin=script,
+            stdout=subprocess.PIPE if args.out else subprocess.DEVNULL,
+            stderr=subprocess.PIPE if args.err else subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._gc_bg_processes()
+        self.bg_processes.append(process)
+        for variable, value in ((args.out, process.stdout), (args.err, process.stderr), (args.proc, process)):
+            if variable:
+                self.shell.user_ns[variable] = value
+
+    @line_magic("killbgscripts")
+    def killbgscripts(self, _nouse_: str = "") -> None:
+        """End all programs that %%script --bg started."""
+        self.kill_bg_processes()
+        print("All background processes were killed.")
+
+    def kill_bg_processes(self) -> None:
+        """End what still runs, with its children."""
+        processes, self.bg_processes = self.bg_processes, []
+        for process in processes:
+            if sys.platform == "win32":
+                process.kill()
+                process.wait()
+            else:
+                from async_kernel.shell.system import end_group  # noqa: PLC0415 -- as above
+
+                end_group(process)
+
+    def _gc_bg_processes(self) -> None:
+        self.bg_processes = [process for process in self.bg_processes if process.poll() is None]

@@ -1,0 +1,258 @@
+"""Child processes that a cell waits for: ``!command``, ``%%bash``, ``x = !command``.
+
+The child has a session and process group of its own and nothing to read. Its output reaches the cell's streams while it runs; with
+``terminal`` it has pseudo-terminals to write to, so that it does not hold its lines back and shows colours and
+progress. The cell's thread waits here. An interrupt of the cell goes to the whole group: SIGINT, and if that does not end it,
+SIGTERM and SIGKILL; then the interrupt goes on. What the group leaves behind in the background may live on.
+
+POSIX only; on Windows the shell uses IPython's own way.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from async_kernel.shell.cell import current_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import IO
+
+__all__ = ["child_environment", "end_group", "run_child", "shell_command"]
+
+_GRACE_S = 0.5  # between the signals that end a child: time to clean up, and still an interrupt for who waits
+_CHUNK = 65536
+_ESCALATION = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+Write = "Callable[[str], object]"
+
+
+def shell_command(command: str) -> list[str]:
+    """The user's shell with a command line for it."""
+    shell = os.environ.get("SHELL", "")
+    return [shell if os.access(shell, os.X_OK) else "/bin/sh", "-c", command]
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a child with a terminal: one that nobody types in, so that nothing must wait for a key."""
+    environment = dict(os.environ)
+    if environment.get("TERM", "dumb") == "dumb":
+        environment["TERM"] = "xterm-256color"
+    return environment | {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat"}
+
+
+def run_child(
+    command: Sequence[str],
+    *,
+    out: Callable[[str], object],
+    err: Callable[[str], object] | None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    terminal: bool = False,
+) -> int:
+    """Run a child and wait for it, handing on what it writes.
+
+    Args:
+        out: called with its output.
+        err: called with what it writes to stderr; None: that goes to ``out``, in the order in which it is written.
+        terminal: whether it writes to pseudo-terminals.
+
+    Returns:
+        its exit code; that of a child ended by a signal is the signal's number, negative.
+
+    Raises:
+        OSError: if it cannot be started.
+        KeyboardInterrupt: if the cell was interrupted; the child has ended.
+    """
+    with ExitStack() as stack:
+        readers: dict[int, _Reader] = {}
+        ends = [_open_ends(stack, terminal=terminal) for _ in range(1 if err is None else 2)]
+        for (reading, _), write in zip(ends, (out, err), strict=False):
+            readers[reading] = _Reader(reading, write or out)
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=ends[0][1],
+            stderr=ends[-1][1],
+            env=child_environment() if terminal else None,
+            start_new_session=True,
+        )
+        stack.callback(end_group, process)
+        for _, writing in ends:
+            os.close(writing)
+        _Relay(process, readers, stack).run()
+        code = process.returncode
+    return code if code <= 128 else 128 - code  # noqa: PLR2004 -- how a shell reports that its child got a signal
+
+
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """End a child that still runs, with all its group, at once."""
+    if process.poll() is None:
+        _signal_group(process, _ESCALATION[-1])
+        process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def _signal_group(process: subprocess.Popen[Any], signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signum)
+
+
+def _open_ends(stack: ExitStack, *, terminal: bool) -> tuple[int, int]:
+    """A reading and a writing descriptor; the reading one is closed with ``stack``, the writing one by the caller."""
+    if terminal:
+        import pty  # noqa: PLC0415 -- POSIX
+        import termios  # noqa: PLC0415 -- as above
+        import tty  # noqa: PLC0415 -- as above
+
+        reading, writing = pty.openpty()
+        tty.setraw(writing)  # lines end as they were written
+        termios.tcsetwinsize(writing, (24, 80))
+    else:
+        reading, writing = os.pipe()
+    stack.callback(os.close, reading)
+    os.set_blocking(reading, False)
+    return reading, writing
+
+
+class _Reader:
+    """Decodes what comes from a descriptor and hands it on."""
+
+    def __init__(self, fd: int, write: Callable[[str], object]) -> None:
+        self._fd = fd
+        self._write = write
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self) -> bool:
+        """Read what is there; False at its end."""
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return True
+        except OSError as exc:
+            if exc.errno != errno.EIO:  # how a pseudo-terminal says that nobody has its other end any more
+                raise
+            data = b""
+        text = self._decoder.decode(data, final=not data)
+        if text:
+            self._write(text)
+        return bool(data)
+
+    def drain(self) -> None:
+        """Read what is there and no more: somebody in the background may hold the other end."""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._fd, selectors.EVENT_READ)
+            while ready.select(0) and self.read():
+                pass
+
+
+class _Waker:
+    """Makes a descriptor ready from another thread, until it is closed."""
+
+    def __init__(self) -> None:
+        self.reading, self._writing = os.pipe()
+        self._lock = threading.Lock()
+        self._open = True
+
+    def wake(self, _: BaseException) -> None:
+        with self._lock:
+            if self._open:
+                os.write(self._writing, b"!")
+
+    def close(self) -> None:
+        with self._lock:
+            self._open = False
+            os.close(self._writing)
+            os.close(self.reading)
+
+
+class _Relay:
+    """Waits for a child while its output passes through."""
+
+    def __init__(self, process: subprocess.Popen[Any], readers: dict[int, _Reader], stack: ExitStack) -> None:
+        self._process = process
+        self._readers = readers
+        self._selector = stack.enter_context(selectors.DefaultSelector())
+        for fd in readers:
+            self._selector.register(fd, selectors.EVENT_READ)
+        self._ended = self._watch_end(stack)
+        self._interrupted = self._watch_interrupts(stack)
+        self._sent = 0
+        self._deadline: float | None = None
+
+    def _watch_end(self, stack: ExitStack) -> int | None:
+        """A descriptor that is ready when the child has ended, where there is such a thing."""
+        if not hasattr(os, "pidfd_open"):
+            return None
+        fd = os.pidfd_open(self._process.pid)
+        stack.callback(os.close, fd)
+        self._selector.register(fd, selectors.EVENT_READ)
+        return fd
+
+    def _watch_interrupts(self, stack: ExitStack) -> int | None:
+        """A descriptor that is ready when the cell is cut short: in a worker thread no signal ends the waiting."""
+        cell = current_cell.get()
+        if cell is None:
+            return None
+        waker = _Waker()
+        stack.callback(waker.close)
+        stack.enter_context(cell.waiting(waker.wake))
+        self._selector.register(waker.reading, selectors.EVENT_READ)
+        return waker.reading
+
+    def run(self) -> None:
+        """Wait until the child has ended.
+
+        Raises:
+            KeyboardInterrupt: if the cell was interrupted.
+        """
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                if self._turn():
+                    break
+            except KeyboardInterrupt as exc:  # the same interrupt may come as a signal and through the cell
+                if interrupt is None:
+                    self._escalate()
+                interrupt = exc
+        for reader in self._readers.values():
+            reader.drain()
+        if interrupt is not None:
+            _signal_group(self._process, signal.SIGTERM)  # what a shell put into the background does not get SIGINT
+            raise interrupt
+
+    def _turn(self) -> bool:
+        """Wait for something and serve it; True when the child has ended."""
+        timeout = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        events = self._selector.select(timeout)
+        if not events and timeout is not None:
+            self._escalate()
+        for key, _ in events:
+            if key.fd in self._readers:
+                if not self._readers[key.fd].read():
+                    self._selector.unregister(key.fd)
+            elif key.fd == self._interrupted:
+                self._selector.unregister(key.fd)
+                raise KeyboardInterrupt
+        if self._ended is None:
+            return not any(fd in self._selector.get_map() for fd in self._readers) and self._process.wait() is not None
+        return self._process.poll() is not None
+
+    def _escalate(self) -> None:
+        """Send the group the next signal."""
+        signum = _ESCALATION[min(self._sent, len(_ESCALATION) - 1)]
+        self._sent += 1
+        self._deadline = time.monotonic() + _GRACE_S
+        _signal_group(self._process, signum)
+
