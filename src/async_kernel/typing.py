@@ -72,6 +72,7 @@ class MsgType(enum.StrEnum):
     comm_close = "comm_close"
     interrupt_request = "interrupt_request"
     shutdown_request = "shutdown_request"
+    cancel_request = "cancel_request"
     debug_request = "debug_request"
     create_subshell_request = "create_subshell_request"
     delete_subshell_request = "delete_subshell_request"

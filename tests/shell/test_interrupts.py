@@ -177,6 +177,7 @@ def test_sigint_after_the_end_of_its_cell_spares_the_next() -> None:
         assert interrupter.interrupt() == "blocking"
     finally:
         signal.signal(signal.SIGINT, previous)
+    old.state = "ended"
     interrupter.foreground = new  # type: ignore[assignment]
     interrupter.on_sigint(None)
     assert new.cuts == []

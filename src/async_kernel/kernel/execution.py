@@ -10,10 +10,13 @@ from __future__ import annotations
 import datetime
 import os
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import outcome
 
+from async_kernel.kernel.run_mode import tags_of, timeout_of
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.fields import field
@@ -21,6 +24,8 @@ from async_kernel.protocol.request import current_request
 from async_kernel.shell.cell import Cell
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
@@ -29,18 +34,22 @@ if TYPE_CHECKING:
 __all__ = ["execute"]
 
 
-async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request) -> None:
-    """Run a cell and answer."""
+async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, foreground: bool = True) -> None:
+    """Run a cell and answer.
+
+    Args:
+        foreground: it is the cell of its serial lane, which interrupts are for; concurrent cells are not, and neither
+            abort others nor are aborted.
+    """
     began = datetime.datetime.now(datetime.UTC)
-    code = field(request, "code", str)
+    field(request, "code", str)
     silent = field(request, "silent", bool, default=False)
-    stop_on_error = field(request, "stop_on_error", bool, default=True)
-    if request.received < lane.abort_until and not silent:
+    if foreground and request.received < lane.abort_until and not silent:
         _reply_aborted(kernel, request)
         return
-    request.content["code"] = code
-    cell = Cell(request, token=lane.token, timeout=kernel.shell.timeout)
-    content = await run_cell(kernel, lane, cell)
+    cell = Cell(request, token=lane.token, timeout=timeout_of(request, kernel.shell.timeout))
+    with lane.running(cell, foreground=foreground), _deadline(kernel, lane, cell):
+        content = await run_cell(kernel, cell)
     if os.getpid() != kernel.pid:
         # The cell forked, and this is the child at the end of its code: the kernel is the parent's.
         os._exit(0)
@@ -53,12 +62,45 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request) -> Non
     if cell.cause is not None:
         metadata |= {"cause": cell.cause, "reason": cell.reason, "elapsed_s": cell.elapsed}
     kernel.wire.reply(request, content, metadata=metadata)
-    if content["status"] == "error" and stop_on_error and not silent:
+    if foreground and content["status"] == "error" and not silent and cell.cause != "cancel" and _stops_on_error(request):
         await abort_queued(kernel, lane)
 
 
-async def run_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Content:
-    """Run the cell behind its gate, as the one that an interrupt is for."""
+def _stops_on_error(request: Request) -> bool:
+    """Whether a failure of this cell aborts what is queued; tags say more than the request."""
+    wish = field(request, "stop_on_error", bool, default=True)
+    for tag in tags_of(request):
+        if tag == "raises-exception":
+            return False
+        name, equals, value = tag.partition("=")
+        if equals and name.strip() in ("stop-on-error", "stop_on_error"):
+            wish = value.strip().lower() in ("1", "true", "yes", "on")
+    return wish
+
+
+@contextmanager
+def _deadline(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Generator[None]:
+    """Have a cell that blocks its loop stopped at its deadline, too; its scope does that for one that awaits."""
+    if cell.timeout <= 0:
+        yield
+        return
+    over: Pending[None] = Pending()
+
+    async def watch() -> None:
+        with anyio.move_on_after(cell.timeout):
+            await over
+            return
+        lane.interrupter.interrupt(cell, "deadline")
+
+    kernel.spawn(watch)
+    try:
+        yield
+    finally:
+        over.set_result(None)
+
+
+async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
+    """Run the cell behind its gate."""
     result: outcome.Outcome[Content] | None = None
 
     async def body() -> None:
@@ -68,12 +110,8 @@ async def run_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Content:
         except BaseException as exc:  # noqa: BLE001 -- the gate's contract; unwrapped below
             result = outcome.Error(exc)
 
-    lane.interrupter.foreground = cell
-    try:
-        with cell.running():
-            await cell.gate.drive(body())
-    finally:
-        lane.interrupter.foreground = None
+    with cell.running():
+        await cell.gate.drive(body())
     try:
         return (result or outcome.Error(KeyboardInterrupt())).unwrap()  # None: interrupted before its first line
     except BaseException as exc:
@@ -85,7 +123,8 @@ async def run_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Content:
             raise
         content = kernel.shell.format_error(error)
         kernel.wire.publish("error", content, parent=cell.request.header)
-        return {"status": "error", "execution_count": kernel.shell.execution_count, "user_expressions": {}, "payload": [], **content}
+        count = kernel.shell.execution_count
+        return {"status": "error", "execution_count": count, "user_expressions": {}, "payload": [], **content}
 
 
 async def abort_queued(kernel: Kernel[Any], lane: ShellLane) -> None:
@@ -98,21 +137,31 @@ async def abort_queued(kernel: Kernel[Any], lane: ShellLane) -> None:
         abort(kernel, request)
 
 
-def abort(kernel: Kernel[Any], request: Request) -> None:
-    """Answer a cell that will not run."""
+def abort(kernel: Kernel[Any], request: Request, *, cause: str | None = None, reason: str | None = None) -> None:
+    """Answer a cell that will not run.
+
+    Args:
+        cause: why, for the reply's metadata; None: an earlier cell failed, or the kernel closes.
+        reason: words that came with the cause.
+    """
     token = current_request.set(request)
     try:
         with kernel.busy(request):
-            _reply_aborted(kernel, request)
+            _reply_aborted(kernel, request, cause, reason)
     finally:
         current_request.reset(token)
 
 
-def _reply_aborted(kernel: Kernel[Any], request: Request) -> None:
+def _reply_aborted(
+    kernel: Kernel[Any], request: Request, cause: str | None = None, reason: str | None = None
+) -> None:
+    why = "not run, because an earlier cell failed or the kernel is closing" if cause is None else f"not run: {cause}"
     content: Content = {
         "status": "aborted",
         "execution_count": kernel.shell.execution_count,
-        **error_content(RequestError("not run, because an earlier cell failed or the kernel is closing")),
+        **error_content(RequestError(reason or why)),
     }
-    metadata = {"status": "aborted", "engine": kernel.ident, "dependencies_met": True}
+    metadata: dict[str, Any] = {"status": "aborted", "engine": kernel.ident, "dependencies_met": True}
+    if cause is not None:
+        metadata |= {"cause": cause, "reason": reason, "elapsed_s": 0.0}
     kernel.wire.reply(request, content, metadata=metadata)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
@@ -23,8 +24,10 @@ from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.helper import HelperLane
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
 from async_kernel.kernel.requests import REQUESTS
+from async_kernel.kernel.run_mode import run_mode_of
 from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.kernel.subshells import Subshells
+from async_kernel.kernel.thread_cells import ThreadCells
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.lane import Lane
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
     from async_kernel.typing import Content, Header
 
 __all__ = ["Kernel"]
+
+AGAIN_S = 2.0
+"""Seconds in which a second interrupt means all cells: long enough for two presses, too short for two thoughts."""
 
 
 class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interface_co]):
@@ -105,11 +111,13 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.accepts_shutdown = True
         self.interrupts_by_signal = False
         self.started = False
+        self._interrupted_at = -AGAIN_S
         self._shell_class = shell_class
         self._stop = stop
         self._barrier = barrier
         self._spawn = spawn
         self.subshells = Subshells(self)
+        self.threads = ThreadCells(self)
         self._process: psutil.Process | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self._background_task_failed)
@@ -151,14 +159,15 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.started = True
 
     def cut_cells(self, cause: Cause, reason: str | None = None) -> None:
-        """Cut short whatever cell runs, and leave nothing queued; from any thread."""
-        for lane in (self.main, *self.subshells.lanes()):
-            lane.cut_foreground(cause, reason)
+        """Cut short whatever cell runs; from any thread."""
+        for lane in self.lanes():
+            for cell in list(lane.cells):
+                lane.interrupter.interrupt(cell, cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
-        for lane in (self.main, *self.subshells.lanes()):
-            if (cell := lane.foreground) is not None and cell.state != "ended":
+        for lane in self.lanes():
+            for cell in list(lane.cells):
                 self.reply_cut_short(cell)
                 self._status("idle", cell.request)
             for request in lane.queue.take_queued():
@@ -192,11 +201,21 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def _submit_cell(self, request: Request) -> None:
         try:
             lane = self.main if request.subshell_id is None else self.subshells.get(request.subshell_id)
+            mode = run_mode_of(request)
         except RequestError as exc:
-            with self.busy(request):
-                self._answer(request, self._error(request, exc))
+            self.refuse(request, exc)
+            return
+        if mode.kind == "thread":
+            self.threads.submit(request, mode)
+        elif mode.kind == "task" and self.started:
+            lane.start_beside(request)
         else:
             lane.queue.submit(request)
+
+    def refuse(self, request: Request, exc: RequestError) -> None:
+        """Answer a request that cannot be served with an error."""
+        with self.busy(request):
+            self._answer(request, self._error(request, exc))
 
     def _serve_now(self, request: Request) -> None:
         """Serve in this thread; a handler that waits goes on as a task beside the shell's loop."""
@@ -219,9 +238,11 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Serve in the shell's loop with a handler of the table that may wait."""
         await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
 
-    async def _execute(self, lane: ShellLane, request: Request) -> None:
-        """Serve a cell on its shell lane."""
-        await self._serve_waiting(request, lambda kernel, request: execution.execute(kernel, lane, request))
+    async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:  # noqa: FBT001 -- one of two
+        """Serve a cell on its shell lane, or beside it."""
+        await self._serve_waiting(
+            request, lambda kernel, request: execution.execute(kernel, lane, request, foreground=foreground)
+        )
 
     async def _serve_waiting(self, request: Request, handler: Callable[[Kernel[Any], Request], Any]) -> None:
         token = current_request.set(request)
@@ -277,9 +298,18 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         else:
             self._lanes.start_soon(fn, *args)
 
-    def make_lane(self, subshell_id: str) -> ShellLane:
-        """A lane for a subshell."""
-        return ShellLane(self._execute, self._background_task_failed, subshell_id)
+    def make_lane(self, name: str, *, beside: bool = False) -> ShellLane:
+        """A lane for a loop beside the main shell's.
+
+        Args:
+            name: of a subshell or thread.
+            beside: cells of its queue run beside each other.
+        """
+        return ShellLane(self._execute, self._background_task_failed, name, beside=beside)
+
+    def lanes(self) -> list[ShellLane]:
+        """Everywhere that cells run: the main shell, subshells, threads of cells."""
+        return [self.main, *self.subshells.lanes(), *self.threads.lanes()]
 
     # -- what handlers ask for -------------------------------------------------------------------------------
 
@@ -316,11 +346,19 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def interrupt(self, subshell_id: str | None = None) -> Interrupted:
         """Cut the foreground cell of the main shell, or of a subshell, short; from any thread.
 
+        A second interrupt within two seconds is for its concurrent cells, too.
+
         Raises:
             RequestError: if there is no such subshell.
         """
         lane = self.main if subshell_id is None else self.subshells.get(subshell_id)
-        return lane.cut_foreground("interrupt")
+        now = time.monotonic()
+        again, self._interrupted_at = now - self._interrupted_at < AGAIN_S, now
+        state = lane.cut_foreground("interrupt")
+        if again:
+            for cell in list(lane.cells):
+                lane.interrupter.interrupt(cell)
+        return state
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""

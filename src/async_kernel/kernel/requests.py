@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from async_kernel.kernel import comms, info, introspection, lifecycle, subshells
+from async_kernel.kernel import cancel, comms, info, introspection, lifecycle, subshells
 from async_kernel.typing import MsgType
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ REQUESTS: Mapping[str, Route] = {
     MsgType.comm_info_request: Route("here", comms.comm_info),
     MsgType.interrupt_request: Route("here", lifecycle.interrupt),
     MsgType.shutdown_request: Route("here", lifecycle.shutdown),
+    MsgType.cancel_request: Route("here", cancel.cancel),
     MsgType.create_subshell_request: Route("here", subshells.create),
     MsgType.delete_subshell_request: Route("here", subshells.delete),
     MsgType.list_subshell_request: Route("here", subshells.listing),

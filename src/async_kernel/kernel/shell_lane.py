@@ -6,8 +6,10 @@ nursery with its background tasks. Lanes are independent: one that blocks leaves
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Self
+
+import anyio
 
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.shell.interrupts import Interrupter
@@ -15,7 +17,7 @@ from async_kernel.shell.lane import Lane
 from async_kernel.shell.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
@@ -30,12 +32,14 @@ class ShellLane:
     """The queue and the loop of one shell.
 
     Args:
-        serve: serves one request of this lane.
+        serve: serves one request of this lane; the last argument says whether in its queue, or beside it.
         failed: told when a background task fails, with the request of the cell that started it.
-        subshell_id: None for the main shell.
+        name: of the subshell or thread; None for the main shell.
+        beside: cells of the queue run beside each other, as tasks.
 
     Attributes:
         queue: the cells that wait.
+        cells: those that run, the foreground cell and concurrent ones.
         session: background tasks; there while :meth:`open` is.
         abort_until: requests received before this time (seconds of ``time.monotonic``) are aborted.
         last_parent: the header of the request that was served last.
@@ -45,12 +49,16 @@ class ShellLane:
 
     def __init__(
         self,
-        serve: Callable[[ShellLane, Request], Awaitable[None]],
+        serve: Callable[[ShellLane, Request, bool], Awaitable[None]],
         failed: Callable[[BaseException, Request | None], object],
-        subshell_id: str | None = None,
+        name: str | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
-        self.subshell_id = subshell_id
-        self.queue = Lane("main shell" if subshell_id is None else f"subshell {subshell_id}", self._serve)
+        self.name = name
+        self._beside = beside
+        self.queue = Lane(name or "main shell", self._serve)
+        self.cells: set[Cell] = set()
         self.abort_until = 0.0
         self.last_parent: Header | None = None
         self._serve_one = serve
@@ -58,8 +66,35 @@ class ShellLane:
         self._interrupter: Interrupter | None = None
 
     async def _serve(self, request: Request) -> None:
+        if self._beside:
+            self._start_beside(request)
+            return
         self.last_parent = request.header
-        await self._serve_one(self, request)
+        await self._serve_one(self, request, True)
+
+    async def serve_beside(self, request: Request) -> None:
+        """Serve a cell in this loop beside the lane: a concurrent cell."""
+        await self._serve_one(self, request, False)
+
+    def start_beside(self, request: Request) -> None:
+        """Start a concurrent cell as a task of this loop; from any thread."""
+        self.token.call_soon(self._start_beside, request)
+
+    def _start_beside(self, request: Request) -> None:
+        self._concurrent.start_soon(self.serve_beside, request)
+
+    @contextmanager
+    def running(self, cell: Cell, *, foreground: bool) -> Generator[None]:
+        """The time in which a cell runs here."""
+        self.cells.add(cell)
+        if foreground:
+            self.interrupter.foreground = cell
+        try:
+            yield
+        finally:
+            self.cells.discard(cell)
+            if foreground:
+                self.interrupter.foreground = None
 
     @asynccontextmanager
     async def open(self, *, by_signal: bool = False) -> AsyncGenerator[Self]:
@@ -68,9 +103,12 @@ class ShellLane:
         Args:
             by_signal: whether SIGINT is ours and this is the main thread.
         """
-        self._interrupter = Interrupter(current_loop_token(), by_signal=by_signal)
-        async with Session.open(self._failed) as self.session:
-            yield self
+        async with Session.open(self._failed) as self.session, anyio.create_task_group() as self._concurrent:
+            self._interrupter = Interrupter(current_loop_token(), by_signal=by_signal)
+            try:
+                yield self
+            finally:
+                self._concurrent.cancel_scope.cancel()
 
     @property
     def interrupter(self) -> Interrupter:
@@ -88,6 +126,11 @@ class ShellLane:
     def token(self) -> LoopToken:
         """The loop that its cells run in."""
         return self.interrupter.token
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has its loop and its session."""
+        return self._interrupter is not None
 
     @property
     def foreground(self) -> Cell | None:

@@ -165,11 +165,11 @@ class Interrupter:
         """Our SIGINT handler's work: called in the main thread, at the frame that the signal interrupted.
 
         Raises:
-            KeyboardInterrupt: exactly when that frame belongs to the foreground cell.
+            KeyboardInterrupt: exactly when that frame belongs to the cell that is meant: the one that
+                :meth:`interrupt` has signalled for, otherwise (Control-C in a terminal) the foreground cell.
         """
-        cell, target = self.foreground, self._signalled
-        self._signalled = None
-        if cell is None or cell.state == "ended" or (target is not None and target is not cell):
+        cell, self._signalled = self._signalled or self.foreground, None
+        if cell is None or cell.state == "ended":
             return
         if cell.cause is None:
             cell.cut("interrupt")

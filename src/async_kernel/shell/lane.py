@@ -68,6 +68,18 @@ class Lane:
         if self._wake is not None:
             self._wake.set()
 
+    def queued(self) -> list[Request]:
+        """What waits at this moment."""
+        return list(self._queue)
+
+    def withdraw(self, request: Request) -> bool:
+        """Take one request out of the queue; False if it has left it already."""
+        try:
+            self._queue.remove(request)
+        except ValueError:
+            return False
+        return True
+
     def take_queued(self) -> list[Request]:
         """Remove and return all that waits."""
         taken: list[Request] = []

@@ -1,0 +1,127 @@
+"""cancel_request: stop exactly one thing, or several: cells, background tasks, all that runs in a subshell.
+
+An extension of the messaging protocol, on the control channel. Content: ``msg_ids``, ``cell_ids`` (the ``cellId`` of a
+request's metadata), ``task_ids``, ``subshell_ids`` (lists of str, all optional) and ``reason`` (str). The reply says what was
+found and what it did at that moment; ids of things that do not exist, or have ended, are listed as unknown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from async_kernel.kernel.execution import abort
+from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.fields import field
+
+if TYPE_CHECKING:
+    from async_kernel.kernel.kernel import Kernel
+    from async_kernel.kernel.shell_lane import ShellLane
+    from async_kernel.protocol.request import Request
+    from async_kernel.shell.cell import Cell
+    from async_kernel.shell.session import BackgroundTask
+    from async_kernel.typing import Content
+
+__all__ = ["cancel", "cancel_ids"]
+
+
+def cancel(kernel: Kernel[Any], request: Request) -> Content:
+    """cancel_request."""
+    wishes = {name: _ids(request, name) for name in ("msg_ids", "cell_ids", "task_ids", "subshell_ids")}
+    return {"status": "ok", **cancel_ids(kernel, reason=field(request, "reason", str, default=None), **wishes)}
+
+
+def _ids(request: Request, name: str) -> list[str]:
+    ids = field(request, name, list, default=[])
+    if not all(isinstance(each, str) for each in ids):
+        msg = f"{name!r} of {request.msg_type} must be a list of strings"
+        raise RequestError(msg)
+    return ids
+
+
+def cancel_ids(
+    kernel: Kernel[Any],
+    *,
+    msg_ids: list[str],
+    cell_ids: list[str],
+    task_ids: list[str],
+    subshell_ids: list[str],
+    reason: str | None,
+) -> Content:
+    """Cancel what these ids name; from any thread.
+
+    Returns:
+        ``cancelled``, a list of ``{"id", "kind", "state"}``, and ``unknown``, the ids that name nothing.
+    """
+    cancelled: list[dict[str, str]] = []
+    unknown: list[str] = []
+    for ids, find in ((msg_ids, _by_msg_id), (cell_ids, _by_cell_id)):
+        for each in ids:
+            found = [_cancel_cell(kernel, lane, cell, reason) for lane, cell in find(kernel, each)]
+            cancelled += found
+            if not found:
+                unknown.append(each)
+    for task_id in task_ids:
+        if task := _task(kernel, task_id):
+            cancelled.append(_cancel_task(*task, reason))
+        else:
+            unknown.append(task_id)
+    for subshell_id in subshell_ids:
+        try:
+            lane = kernel.subshells.get(subshell_id)
+        except RequestError:
+            unknown.append(subshell_id)
+        else:
+            cancelled.append(_cancel_all(kernel, subshell_id, lane, reason))
+    return {"cancelled": cancelled, "unknown": unknown}
+
+
+Found = list[tuple["ShellLane", "Cell | Request"]]
+
+
+def _by_msg_id(kernel: Kernel[Any], msg_id: str) -> Found:
+    return [(lane, cell) for lane, cell in _cells(kernel) if _request(cell).msg_id == msg_id]
+
+
+def _by_cell_id(kernel: Kernel[Any], cell_id: str) -> Found:
+    return [(lane, cell) for lane, cell in _cells(kernel) if _request(cell).metadata.get("cellId") == cell_id]
+
+
+def _cells(kernel: Kernel[Any]) -> Found:
+    """All cells: those that run, then the requests that wait."""
+    return [(lane, cell) for lane in kernel.lanes() for cell in (*list(lane.cells), *lane.queue.queued())]
+
+
+def _request(cell: Cell | Request) -> Request:
+    return getattr(cell, "request", cell)  # pyright: ignore[reportReturnType]
+
+
+def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell | Request, reason: str | None) -> dict[str, str]:
+    request = _request(cell)
+    state = "queued"
+    if cell is request:
+        if lane.queue.withdraw(request):
+            abort(kernel, request, cause="cancel", reason=reason)
+    else:
+        state = lane.interrupter.interrupt(cell, "cancel", reason)  # pyright: ignore[reportArgumentType] -- a Cell
+    return {"id": request.msg_id, "kind": "cell", "state": state}
+
+
+def _task(kernel: Kernel[Any], task_id: str) -> tuple[ShellLane, BackgroundTask] | None:
+    for lane in kernel.lanes():
+        if lane.is_open and (task := lane.session.tasks.get(task_id)) is not None:
+            return lane, task
+    return None
+
+
+def _cancel_task(lane: ShellLane, task: BackgroundTask, reason: str | None) -> dict[str, str]:
+    task.reason = reason
+    lane.token.call_soon(task.scope.cancel)
+    return {"id": task.id, "kind": "task", "state": "awaiting"}
+
+
+def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> dict[str, str]:
+    states = [_cancel_cell(kernel, lane, cell, reason)["state"] for cell in (*lane.queue.queued(), *list(lane.cells))]
+    for task in list(lane.session.tasks.values()) if lane.is_open else ():
+        states.append(_cancel_task(lane, task, reason)["state"])
+    state = next((each for each in ("blocking", "awaiting", "queued") if each in states), "awaiting")
+    return {"id": subshell_id, "kind": "subshell", "state": state}

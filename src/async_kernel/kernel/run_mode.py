@@ -1,0 +1,138 @@
+"""How a cell asks to be run: in its place in the queue, as a task beside it, or in a thread.
+
+The first of these that says something counts: ``run_mode`` in the request's metadata, a tag of the cell (``task``,
+``thread``), the first line of the code (``# task``, ``# thread``, ``# thread name=worker backend=asyncio``).
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from async_kernel.protocol.errors import RequestError
+from async_kernel.typing import Backend
+
+if TYPE_CHECKING:
+    from async_kernel.protocol.request import Request
+
+__all__ = ["RunMode", "run_mode_of", "tags_of", "timeout_of"]
+
+_MODES = ("task", "thread")
+_OPTIONS = ("name", "backend")
+
+
+@dataclass(frozen=True, slots=True)
+class RunMode:
+    """How to run a cell.
+
+    Attributes:
+        kind: ``queue`` is the serial lane.
+        name: of the thread; cells that name the same one share its loop. None: a thread for this cell alone.
+        backend: of the thread's loop; None: the kernel's.
+    """
+
+    kind: Literal["queue", "task", "thread"] = "queue"
+    name: str | None = None
+    backend: Backend | None = None
+
+
+QUEUE = RunMode()
+
+
+def tags_of(request: Request) -> list[str]:
+    """The tags of the cell, wherever its client put them."""
+    cell: Any = request.metadata.get("cell")
+    for holder in (request.metadata, cell):
+        tags = holder.get("tags") if isinstance(holder, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(tags, list):
+            return [tag for tag in tags if isinstance(tag, str)]  # pyright: ignore[reportUnknownVariableType]
+    return []
+
+
+def run_mode_of(request: Request) -> RunMode:
+    """How the cell of an execute_request asks to be run.
+
+    Raises:
+        RequestError: if it asks for something that does not exist; the message names it.
+    """
+    wish: Any = request.metadata.get("run_mode")
+    if wish is not None:
+        if wish not in ("queue", *_MODES):
+            msg = f"run_mode is {wish!r}; it must be 'queue', 'task' or 'thread'"
+            raise RequestError(msg)
+        return RunMode(wish)
+    for tag in tags_of(request):
+        if tag in _MODES:
+            return RunMode(tag)  # pyright: ignore[reportArgumentType] -- just checked
+    code: Any = request.content.get("code")
+    if isinstance(code, str) and code.startswith("#"):
+        return _of_first_line(code.split("\n", 1)[0])
+    return QUEUE
+
+
+def _of_first_line(line: str) -> RunMode:
+    try:
+        words = shlex.split(line.lstrip("# "))
+    except ValueError:
+        return QUEUE
+    if not words or words[0] not in _MODES or not line.startswith(("# ", "#task", "#thread")):
+        return QUEUE
+    kind, options = words[0], words[1:]
+    if not options:
+        return RunMode(kind)  # pyright: ignore[reportArgumentType] -- just checked
+    if any("=" not in option for option in options):
+        return QUEUE  # a comment that happens to begin with the word
+    values = dict(option.split("=", 1) for option in options)
+    if unknown := [name for name in values if name not in _OPTIONS]:
+        msg = f"{line!r}: there is no option {unknown[0]!r}; it can have name= and backend="
+        raise RequestError(msg)
+    if kind == "task":
+        msg = f"{line!r}: a task takes no options; a thread does"
+        raise RequestError(msg)
+    backend = values.get("backend")
+    if backend is not None and backend not in set(Backend):
+        msg = f"{line!r}: backend must be 'trio' or 'asyncio'"
+        raise RequestError(msg)
+    return RunMode("thread", values.get("name"), None if backend is None else Backend(backend))
+
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: object, *, what: str) -> float:
+    """A time as seconds: a number, or a text such as ``5``, ``2.5s``, ``500ms``, ``2m``.
+
+    Raises:
+        RequestError: if it is none; the message says ``what`` it was for.
+    """
+    value: float | None = None
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        value = float(text)
+    elif isinstance(text, str):
+        number = text.strip().rstrip("hms")
+        unit = text.strip()[len(number) :]
+        try:
+            value = float(number) * (_UNITS[unit] if unit else 1.0)
+        except (ValueError, KeyError):
+            value = None
+    if value is None or not 0 <= value < float("inf"):
+        msg = f"{what} is {text!r}; it must be a time in seconds, or such as '500ms' or '2m'"
+        raise RequestError(msg)
+    return value
+
+
+def timeout_of(request: Request, default: float) -> float:
+    """The seconds that the cell may take; 0 is for ever.
+
+    Raises:
+        RequestError: if the metadata or the tag is no time.
+    """
+    wish: Any = request.metadata.get("timeout")
+    if wish is not None:
+        return seconds(wish, what="timeout")
+    for tag in tags_of(request):
+        name, equals, value = tag.partition("=")
+        if equals and name.strip() == "timeout":
+            return seconds(value, what=f"the tag {tag!r}")
+    return default
