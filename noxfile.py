@@ -1,0 +1,92 @@
+"""Sessions for working on async-trio: ``nox`` runs the tests, ``nox -l`` lists what else there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+import nox
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+
+def offer_pyenv_versions() -> None:
+    """Let ``python3.12`` and the like find what pyenv has installed, not only what it has selected."""
+    if shutil.which("pyenv") is None or "PYENV_VERSION" in os.environ:
+        return
+    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False).stdout.split()
+    newest: dict[str, str] = {}
+    for version in listed:
+        found = re.fullmatch(r"(3\.\d+)\.\d+", version)
+        if found and found[1] in PYTHONS:
+            newest[found[1]] = max(newest.get(found[1], ""), version, key=lambda text: [int(part or 0) for part in text.split(".")])
+    if newest:
+        os.environ["PYENV_VERSION"] = ":".join(newest.values())
+
+
+offer_pyenv_versions()
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the oldest dependencies allowed."""
+    session.install("--resolution=lowest-direct", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the tests and show what they do not reach."""
+    session.install(".[test]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style."""
+    session.install(".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("flake8-async", "src")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types."""
+    session.install(".[types]")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "async_kernel", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation and the news."""
+    session.install(".[docs]")
+    session.run("towncrier", "build", "--draft", "--version", "next")
+    session.run("mkdocs", "build", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure kernels side by side."""
+    session.install(".[bench]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
