@@ -108,7 +108,8 @@ def make_argv(
         command: what comes before the options; a string is split as a shell would.
         flags: options without a value, without their dashes.
         **kwargs: options with a value: aliases (``timeout=5``) or traits (``**{"BaseShell.timeout": 5}``). The items of a
-            dict become one ``--option=key=value`` each, those of a list one ``--option=item`` each.
+            dict become one ``--option=key=value`` each, those of a list one ``--option=item`` each (so an empty one,
+            which a command line cannot say, leaves the option at its default).
 
     Raises:
         ValueError: if the name is none.
@@ -130,9 +131,9 @@ def _dashed(option: str) -> str:
 
 def _option_texts(value: Any) -> list[str]:
     """How a value is written on a command line that traitlets reads: containers item by item."""
-    if value and isinstance(value, dict):
+    if isinstance(value, dict):
         return [f"{key}={item}" for key, item in cast("dict[Any, Any]", value).items()]
-    if value and isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple | set | frozenset):
         return [str(item) for item in cast("Iterable[Any]", value)]
     return [str(value)]
 
