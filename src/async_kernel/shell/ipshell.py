@@ -13,14 +13,12 @@ third one.
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import sys
 import tempfile
 import traceback
 from contextlib import ExitStack
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.autocall import ZMQExitAutocall
@@ -97,7 +95,6 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
     ) -> None:
         self.launched = launched
         self._errors = Outlet(self, "error")
-        self._temporary_profile: Path | None = None
         self._given = dict(user_ns) if user_ns is not None else None
         self._installed = ExitStack()
         super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
@@ -134,8 +131,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         await self.history_manager.run(task_status=task_status)
 
     def _remove_temporary_files(self) -> None:
-        directories = [*self.tempdirs, *filter(None, [self._temporary_profile])]
-        for directory in directories:
+        for directory in self.tempdirs:
             shutil.rmtree(directory, ignore_errors=True)
         self.tempfiles.clear()
         self.tempdirs.clear()
@@ -155,14 +151,25 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
 
     # -- how IPython sets itself up ----------------------------------------------------------------------------
 
+    def init_ipython_dir(self, ipython_dir: str | None) -> None:
+        """Use the given folder, or the user's; a temporary one if that cannot be had."""
+        try:
+            super().init_ipython_dir(ipython_dir)
+        except OSError as exc:
+            self.ipython_dir = self._make_temporary(exc)
+
     def init_profile_dir(self, profile_dir: ProfileDir | None) -> None:
         """Use the given profile, or the default one; a temporary one if that cannot be had."""
         try:
             super().init_profile_dir(profile_dir)
         except (OSError, ProfileDirError) as exc:
-            self._temporary_profile = Path(tempfile.mkdtemp(prefix="async_kernel_profile_"))
-            self.log.warning("There is no place for an IPython profile (%s); this one is temporary.", exc)
-            self.profile_dir = ProfileDir.create_profile_dir(str(self._temporary_profile))
+            self.profile_dir = ProfileDir.create_profile_dir(self._make_temporary(exc))
+
+    def _make_temporary(self, exc: Exception) -> str:
+        folder = tempfile.mkdtemp(prefix="async_kernel_profile_")
+        self.at_close(lambda: shutil.rmtree(folder, ignore_errors=True))
+        self.log.warning("There is no place for an IPython profile (%s); this one is temporary.", exc)
+        return folder
 
     def init_virtualenv(self) -> None:
         """As IPython; a program that embeds a kernel keeps its ``sys.path``."""

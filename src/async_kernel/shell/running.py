@@ -18,7 +18,6 @@ import ast
 import bdb
 import inspect
 import sys
-import warnings
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
@@ -272,6 +271,7 @@ class RunsCode(InteractiveShell):
             error = None if async_ and isinstance(exc, GeneratorExit) else self._error_to_show(exc)
             if error is None:
                 raise
+            error.__traceback__ = trim(error.__traceback__, machinery=error is not exc)
             self._show_failure(error, result)
             onward = first_cancellation(exc)
             if onward is not None and not is_users_own(onward):
@@ -306,13 +306,12 @@ class RunsCode(InteractiveShell):
         return None if is_cancellation(exc) else exc
 
     def _show_failure(self, exc: BaseException, result: ExecutionResult | None) -> None:
-        exc.__traceback__ = trim(exc.__traceback__)
         if result is not None:
             result.error_in_exec = exc
         info = (type(exc), exc, exc.__traceback__)
         if isinstance(exc, SystemExit):
             self.showtraceback(info, exception_only=True)
-            warnings.warn_explicit("To exit: use 'exit', 'quit', or Ctrl-D.", UserWarning, "<cell>", 1)
+            print("To exit: use 'exit', 'quit', or Ctrl-D.", file=sys.stderr)
         elif isinstance(exc, bdb.BdbQuit):
             self.note_error(exc, [])  # the user has left the debugger and knows
         elif isinstance(exc, self.custom_exceptions):
