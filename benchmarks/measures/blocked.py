@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBES"]
 
-SECONDS = Effort(1, 3)
+MILLISECONDS = Effort(600, 3000)
 
 SLEEP = "time.sleep({seconds})"
 LOOP = "_end = time.monotonic() + {seconds}\nwhile time.monotonic() < _end: sum(i for i in range(100))"
@@ -37,7 +37,7 @@ def heartbeat(stage: Stage, *, name: str, code: str) -> Readings:
     """Ping, wait for the echo, ping again, as long as the cell runs."""
     client = stage.client
     client.ping()
-    msg_id = begin_cell(client, code.format(seconds=stage.effort(SECONDS)))
+    msg_id = begin_cell(client, code.format(seconds=stage.effort(MILLISECONDS) / 1000))
     samples = list[float]()
     while True:
         samples.append(client.ping() * 1e3)
@@ -53,7 +53,7 @@ def control(stage: Stage, *, name: str, code: str) -> Readings:
     """kernel_info on the control channel, one after another, as long as the cell runs."""
     client = stage.client
     client.request("kernel_info_request", {}, channel="control")
-    msg_id = begin_cell(client, code.format(seconds=stage.effort(SECONDS)))
+    msg_id = begin_cell(client, code.format(seconds=stage.effort(MILLISECONDS) / 1000))
     samples = list[float]()
     while True:
         took, _ = client.request("kernel_info_request", {}, channel="control", timeout=ANSWER_TIMEOUT)

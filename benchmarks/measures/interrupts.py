@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBES"]
 
-CELL_SECONDS = 4
-REPEATS = Effort(3, 10)
-PATIENCE = 3.0
+CELL_SECONDS = 3
+REPEATS = Effort(2, 10)
+PATIENCE = 2.0
 """Seconds after which an interrupt counts as without effect; the cell itself ends later than that."""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PROBES", "begin_cell"]
 
 REPEATS = Effort(10, 50)
-BUSY_SECONDS = 1.0
+BUSY_SECONDS = 0.7
 """How long the cell is busy: a kernel that answers only afterwards shows this figure."""
 
 COMPLETE = {"code": "os.pat", "cursor_pos": 6}
@@ -58,7 +58,7 @@ def idle(stage: Stage) -> Readings:
 
 
 def busy(stage: Stage, *, name: str, code: str) -> Readings:
-    """Warm requests while a cell goes on for a second; asked until it has ended, at most five of each."""
+    """Warm requests while a cell goes on for a while; asked until it has ended, at most five of each."""
     client = stage.client
     stage.once("os", "import os")
     _ask(client, "complete_request", COMPLETE)
