@@ -100,7 +100,8 @@ class IOLoop:
         ports: as wished, then as bound.
         ip: as wished, then as bound; what belongs into the connection file.
         token: of the I/O loop, once it runs.
-        last_act: called in the I/O thread when all is closed; may end the process that cannot end otherwise.
+        last_act: called in the I/O thread when all sockets are closed, before tasks of :meth:`start_soon` are
+            cancelled; may end a process that cannot end otherwise.
     """
 
     ports: Ports
@@ -158,7 +159,7 @@ class IOLoop:
             nonlocal failure
             try:
                 await run_in_owned_thread(
-                    lambda: self._run_in_thread(lambda: shell_loop.call_soon(bound.set)),
+                    lambda: trio.run(self._serve, lambda: shell_loop.call_soon(bound.set)),
                     name="async-kernel I/O",
                     cancel=self.close,
                 )
@@ -279,14 +280,17 @@ class IOLoop:
 
     # ---- in the I/O loop
 
-    def _run_in_thread(self, announce: Callable[[], object]) -> None:
-        try:
-            trio.run(self._serve, announce)
-        finally:
-            if self.last_act is not None:
-                self.last_act()
-
     async def _serve(self, announce: Callable[[], object]) -> None:
+        async with trio.open_nursery() as tasks:
+            try:
+                await self._serve_channels(tasks, announce)
+            finally:
+                # All is closed. Tasks of others may keep this loop from ending, but not the last act.
+                if self.last_act is not None:
+                    self.last_act()
+            tasks.cancel_scope.cancel()
+
+    async def _serve_channels(self, tasks: trio.Nursery, announce: Callable[[], object]) -> None:
         settings, complaints = self._settings, self._complaints
         self._trio_token = token = trio.lowlevel.current_trio_token()
         self._close_asked = trio.Event()
@@ -321,11 +325,16 @@ class IOLoop:
                 complaints[Channel.iopub],
                 fds.drain if fds is not None else None,
             )
-            peers = Peers(bound[Channel.iopub].socket, token, publisher.client_gone, complaints[Channel.iopub])
-            sockets.callback(peers.close)
+            watchers = [
+                Peers(bound[Channel.iopub].socket, token, complaints[Channel.iopub], gone=publisher.client_gone),
+                Peers(bound[Channel.stdin].socket, token, complaints[Channel.stdin], came=stdin.client_came),
+            ]
+            for watcher in watchers:
+                sockets.callback(watcher.close)
             async with trio.open_nursery() as helpers:
                 ports[Channel.heartbeat] = await helpers.start(serve_heartbeat, context, endpoints, settings.ports.hb)
-                helpers.start_soon(peers.serve)
+                for watcher in watchers:
+                    helpers.start_soon(watcher.serve)
                 if fds is not None:
                     helpers.start_soon(fds.serve)
                 async with trio.open_nursery() as owners:
@@ -333,7 +342,7 @@ class IOLoop:
                         owners.start_soon(channel.serve)
                     self.ports, self.ip = Ports(**ports), endpoints.ip
                     self.token = current_loop_token()
-                    self._channels = _Channels(shell, control, stdin, publisher, helpers)
+                    self._channels = _Channels(shell, control, stdin, publisher, tasks)
                     if not self._reading:
                         self.stop_reading()
                     if self._closing:

@@ -1,4 +1,7 @@
-"""Who is connected: a socket monitor, so that a warning can name the client that it is about.
+"""Who is connected: a monitor of a bound socket, which tells of clients that come and go.
+
+It serves two ends: a warning can name the client that it is about; and a task that has something for a client who is
+not there yet learns of his coming without touching its own socket (whose descriptor shows mail, but not which).
 
 ZMQ reports a connection by its file descriptor and, when it ends, by the same number; the address is asked for in
 between. One task owns the monitor's socket; it ends when cancelled.
@@ -26,6 +29,7 @@ __all__ = ["Peers"]
 
 _ACCEPTED: Final = int(zmq.EVENT_ACCEPTED)
 _DISCONNECTED: Final = int(zmq.EVENT_DISCONNECTED)
+_READY: Final = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 _REFUSED: Final = int(
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
@@ -37,22 +41,26 @@ class Peers:
 
     Args:
         socket: whose connections; monitored until :meth:`close`.
-        gone: called in the loop with the name of each client that has disconnected.
         complaints: about connections that are not of our kind (a browser, another key).
+        came: called in the loop for each client that is connected and known to the socket.
+        gone: called in the loop with the name of each client that has disconnected.
     """
 
     def __init__(
         self,
         socket: zmq.Socket[bytes],
         token: TrioToken,
-        gone: Callable[[str], object],
         complaints: Complaints,
+        *,
+        came: Callable[[], object] = lambda: None,
+        gone: Callable[[str], object] = lambda _name: None,
     ) -> None:
         self._watched = socket
-        self._gone = gone
         self._complaints = complaints
+        self._came = came
+        self._gone = gone
         self._names: dict[int, str] = {}
-        monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _REFUSED)
+        monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _REFUSED)
         self._socket = OwnedSocket(monitor, token)
 
     async def serve(self) -> None:
@@ -62,6 +70,8 @@ class Peers:
                 event, value = _EVENT.unpack(frames[0])
                 if event == _ACCEPTED:
                     self._names[value] = _peer_name(value)
+                elif event == _READY:
+                    self._came()
                 elif event == _DISCONNECTED:
                     self._gone(self._names.pop(value, "a client"))
                 else:

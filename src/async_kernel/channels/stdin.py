@@ -2,7 +2,8 @@
 
 A question goes to the client whose request asks it, under the identity of that request (clients use one identity for
 shell and stdin). A client that has not connected its stdin yet gets the question when it does: ZMQ tells us that it does
-not know the identity, and wakes the owner when somebody connects.
+not know the identity, and :meth:`Stdin.client_came` is called (by a monitor, :mod:`~async_kernel.channels.peers`) when
+somebody connects.
 
 A reply must come from the client that was asked, and
 
@@ -98,16 +99,19 @@ class Stdin:
         """Ask and match until :meth:`finish`. Errors of the socket go out."""
         try:
             while not self._finishing:
+                self._read_replies()  # first: it also makes new clients known
                 self._drop_answered()
                 self._send_questions()
-                self._read_replies()
-                self._drop_answered()
                 await self._socket.wait()
         finally:
             self._ended = True
             for question in self._questions:
                 question.answer.set_exception(_closed())
             self._questions.clear()
+
+    def client_came(self) -> None:
+        """Somebody has connected: perhaps the one that a question waits for."""
+        self._socket.wake()
 
     def finish(self) -> None:
         """Let :meth:`serve` return; questions without an answer fail."""
