@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
-__all__ = ["first_cancellation", "is_cancellation", "is_users_own"]
+import anyio
+
+__all__ = ["being_cancelled", "first_cancellation", "is_cancellation"]
 
 
 def is_cancellation(exc: BaseException) -> bool:
@@ -26,16 +29,20 @@ def first_cancellation(exc: BaseException) -> BaseException | None:
     return exc if is_cancellation(exc) else None
 
 
-def is_users_own(exc: BaseException) -> bool:
-    """Whether a cancellation comes from something that user code awaited, while nobody cancels the running task.
+def being_cancelled() -> bool:
+    """Whether the running task is being cancelled at this moment.
 
-    Under asyncio, awaiting a cancelled task or future raises CancelledError in the waiter: an error like any other.
+    Otherwise a cancellation that user code lets out belongs to nobody any more: it kept that of a scope which has
+    ended, or awaited a cancelled asyncio task or future. It is an error like any other.
     """
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or not isinstance(exc, asyncio.CancelledError):
-        return False
     try:
-        task = asyncio.current_task()
+        if anyio.current_effective_deadline() == -math.inf:
+            return True
     except RuntimeError:
-        return True  # no asyncio loop runs here
-    return task is None or task.cancelling() == 0
+        return False  # no loop runs here
+    asyncio = sys.modules.get("asyncio")
+    try:
+        task = asyncio.current_task() if asyncio is not None else None
+    except RuntimeError:
+        return False  # another loop runs here
+    return task is not None and task.cancelling() > 0

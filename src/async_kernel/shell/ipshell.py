@@ -374,7 +374,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
             return None
         try:
             lines = render()
-        except Exception:  # noqa: BLE001 -- the user's method; the error is formatted like any other then
+        except (Exception, SystemExit):  # noqa: BLE001 -- the user's method; the error is formatted like any other then
             return None
         return [str(line) for line in lines] if isinstance(lines, list | tuple) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- anything
 

@@ -25,7 +25,7 @@ from IPython.core.displayhook import CapturingDisplayHook
 from IPython.core.error import InputRejected
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
-from async_kernel.shell.cancellation import first_cancellation, is_cancellation, is_users_own
+from async_kernel.shell.cancellation import being_cancelled, first_cancellation, is_cancellation
 from async_kernel.shell.cell import current_cell
 from async_kernel.shell.compiling import await_magics, compile_nodes
 from async_kernel.shell.runs import Run, current_run
@@ -274,7 +274,7 @@ class RunsCode(InteractiveShell):
             error.__traceback__ = trim(error.__traceback__, machinery=error is not exc)
             self._show_failure(error, result)
             onward = first_cancellation(exc)
-            if onward is not None and not is_users_own(onward):
+            if onward is not None and being_cancelled():
                 raise onward from None  # it must reach the scope that it comes from
             return True
         return False
@@ -296,7 +296,7 @@ class RunsCode(InteractiveShell):
 
     def _error_to_show(self, exc: BaseException) -> BaseException | None:
         """What the user shall see for ``exc``; None if it is a cancellation of something around the cell."""
-        if is_users_own(exc):
+        if first_cancellation(exc) is not None and not being_cancelled():
             return exc
         cell = current_cell.get()
         if cell is not None:
