@@ -28,7 +28,9 @@ def offer_pyenv_versions() -> None:
     for version in listed:
         found = re.fullmatch(r"(3\.\d+)\.\d+", version)
         if found and found[1] in PYTHONS:
-            newest[found[1]] = max(newest.get(found[1], ""), version, key=lambda text: [int(part or 0) for part in text.split(".")])
+            newest[found[1]] = max(
+                newest.get(found[1], ""), version, key=lambda text: [int(part or 0) for part in text.split(".")]
+            )
     if newest:
         os.environ["PYENV_VERSION"] = ":".join(newest.values())
 

@@ -41,8 +41,12 @@ def launch_quietly(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"quiet": True}
 
 
-def launch_from_anywhere(settings: NotImportedHere) -> Any:  # noqa: F821  # pyright: ignore
+def launch_from_anywhere(settings: NotImportedHere) -> Any:  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
     return settings
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -188,7 +192,7 @@ def test_a_kernelspec_says_how_to_start_and_interrupt_the_kernel(kernels: Path) 
 def test_a_kernelspec_has_the_logos(kernels: Path) -> None:
     spec_dir = write_kernel_spec(folder=kernels)
 
-    assert sorted(os.listdir(spec_dir)) == ["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]
+    assert names(spec_dir) == ["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -217,7 +221,7 @@ def test_what_the_user_says_goes_into_the_kernelspec(kernels: Path, tmp_path: Pa
         "metadata": {"debugger": True},
         "language": "finnish",
     }
-    assert sorted(os.listdir(spec_dir)) == ["kernel.json", "logo-svg.svg"]
+    assert names(spec_dir) == ["kernel.json", "logo-svg.svg"]
 
 
 def test_a_kernelspec_can_be_written_to_a_path(tmp_path: Path) -> None:
@@ -243,7 +247,7 @@ def test_writing_twice_leaves_what_writing_once_does(kernels: Path) -> None:
     once = tree(write_kernel_spec(folder=kernels, name="mine", timeout=5))
 
     assert tree(write_kernel_spec(folder=kernels, name="mine", timeout=5)) == once
-    assert os.listdir(kernels) == ["mine"]
+    assert names(kernels) == ["mine"]
 
 
 def test_writing_replaces_the_whole_folder(kernels: Path) -> None:
@@ -298,7 +302,7 @@ def test_a_failure_leaves_all_as_it_was(
         write_kernel_spec(folder=kernels, name="mine", timeout=6)
 
     assert tree(kernels) == before
-    assert os.listdir(kernels) == (["mine"] if existing else [])
+    assert names(kernels) == (["mine"] if existing else [])
 
 
 @pytest.mark.parametrize("wrong", [{"name": "a/b"}, {"launcher": "no.such.launcher"}, {"launcher": "nodots"}])
@@ -329,7 +333,7 @@ def test_removing_removes_the_folder(kernels: Path) -> None:
     spec_dir = write_kernel_spec(folder=kernels, name="mine")
 
     assert remove_kernelspec(kernels, "mine") == spec_dir
-    assert os.listdir(kernels) == []
+    assert names(kernels) == []
 
 
 def test_removing_a_link_leaves_what_it_points_to(kernels: Path, tmp_path: Path) -> None:
@@ -339,7 +343,7 @@ def test_removing_a_link_leaves_what_it_points_to(kernels: Path, tmp_path: Path)
     (kernels / "mine").symlink_to(elsewhere)
     remove_kernelspec(kernels, "mine")
 
-    assert (os.listdir(kernels), elsewhere.is_dir()) == ([], True)
+    assert (names(kernels), elsewhere.is_dir()) == ([], True)
 
 
 def test_removing_what_is_not_there_names_what_is(kernels: Path) -> None:
@@ -427,7 +431,12 @@ def test_a_function_that_cannot_be_saved_is_refused(kernels: Path) -> None:
 
     anonymous: Any = lambda settings: settings  # noqa: E731
 
-    for launcher, says in ((closure, "uses around"), (two, "exactly one parameter"), (anonymous, "made by 'def'"), (dict, "made by 'def'")):
+    for launcher, says in (
+        (closure, "uses around"),
+        (two, "exactly one parameter"),
+        (anonymous, "made by 'def'"),
+        (dict, "made by 'def'"),
+    ):
         with pytest.raises(ValueError, match=says):
             write_kernel_spec(folder=kernels, launcher=launcher)
     assert not kernels.exists()
@@ -437,10 +446,10 @@ def test_a_function_that_cannot_be_saved_is_refused(kernels: Path) -> None:
 
 
 def test_importing_it_imports_no_kernel() -> None:
-    code = "import sys, async_kernel.kernelspec; print(*sorted({'IPython', 'zmq', 'traitlets', 'trio', 'jupyter_core', 'asyncio'} & set(sys.modules)))"
+    code = "import sys, async_kernel.kernelspec; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "\n"
+    assert {"IPython", "zmq", "traitlets", "trio", "jupyter_core", "asyncio"} & set(done.stdout.split()) == set()
 
 
 def test_the_protocol_version_is_the_kernels() -> None:

@@ -42,6 +42,9 @@ _FOR_THE_INTERFACE = ("--help-all", "--show-config", "--show-config-json")
 
 _NEGATIVE_NUMBER = re.compile(r"-\.?\d")
 
+_MADE_BY = re.compile(rf"^({PROG}: |\[\w+\] \w+ \| )")
+"""What stands before a message: ours, or that of a logger."""
+
 _EPILOG = """\
 Options for install only: --launcher=package.module.function starts the kernel in your own way, --env NAME=value and
 --metadata key=value go into the kernelspec.
@@ -225,7 +228,7 @@ def _check(name: str, flags: list[str], settings: dict[str, Any]) -> None:
         done = subprocess.run(argv, capture_output=True, text=True, cwd=nowhere, check=False)  # noqa: S603 -- our own Python
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"the kernel ended with exit code {done.returncode}"]
-        raise UsageError(lines[-1].removeprefix(f"{PROG}: "))
+        raise UsageError(_MADE_BY.sub("", lines[-1]))
 
 
 def _uninstall(options: argparse.Namespace, others: list[str]) -> None:
@@ -237,7 +240,9 @@ def _uninstall(options: argparse.Namespace, others: list[str]) -> None:
 def _list(options: argparse.Namespace, others: list[str]) -> None:
     _no_more(others)
     place = _place(options)
-    folders: list[Path] = [get_kernel_dir(**place)] if any(place.values()) else [get_kernel_dir(), get_kernel_dir(user=True)]
+    folders: list[Path] = (
+        [get_kernel_dir(**place)] if any(place.values()) else [get_kernel_dir(), get_kernel_dir(user=True)]
+    )
     rows = [("NAME", "DISPLAY NAME", "FOLDER")]
     for folder in dict.fromkeys(folders):
         for name, spec in get_kernel_info(folder).items():
@@ -279,7 +284,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("action", nargs="?", metavar="command", help="install, uninstall, list or start")
     parser.add_argument("-n", "--name", default=DEFAULT_KERNEL_NAME, help="the kernel's name (default: %(default)s)")
-    parser.add_argument("--display-name", "--display_name", default="", help="what menus show (default: made from the name)")
+    parser.add_argument(
+        "--display-name", "--display_name", default="", help="what menus show (default: made from the name)"
+    )
     parser.add_argument("-u", "--user", action="store_true", help="the place: the user's own folder")
     parser.add_argument("--prefix", default="", help="the place: an environment (default: the one of this Python)")
     parser.add_argument("--folder", default="", help="the place: a folder called 'kernels'")
@@ -294,7 +301,7 @@ def _parser() -> argparse.ArgumentParser:
 def _complete() -> None:
     """Answer the shell's request for completions, if argcomplete is installed; then the process ends."""
     try:
-        import argcomplete  # noqa: PLC0415  # pyright: ignore[reportMissingImports] -- optional
+        import argcomplete  # noqa: PLC0415  -- optional
     except ImportError:
         return
     from async_kernel.interface.ip_app import IPApp  # noqa: PLC0415 -- its options complete too
@@ -306,4 +313,4 @@ def _complete() -> None:
             if option not in parser._option_string_actions:  # noqa: SLF001 -- argparse does not tell otherwise
                 parser.add_argument(option, nargs="?")
     next(action for action in parser._actions if action.dest == "action").choices = list(_ACTIONS)  # noqa: SLF001
-    argcomplete.autocomplete(parser)  # pyright: ignore[reportUnknownMemberType]
+    argcomplete.autocomplete(parser)

@@ -1,8 +1,8 @@
 """Kernelspecs: the folders by which Jupyter clients find and start this kernel.
 
 A kernelspec is a folder ``<data>/kernels/<name>`` with a ``kernel.json``, logos and, when the launcher is a function of
-the user's, that function's source in ``launcher.py``. It is written whole into a folder beside its place and then swapped
-in: a client sees the old one or the new one, and a failure leaves the old one as it was.
+the user's, that function's source in ``launcher.py``. It is written whole into a folder beside its place and then
+swapped in: a client sees the old one or the new one, and a failure leaves the old one as it was.
 
 Python is started with its safe path (``-P``), so that a ``random.py`` in the notebook's folder cannot shadow what the
 kernel imports. This module needs the standard library only (the wheel's build hook loads it alone); jupyter_core is
@@ -64,7 +64,7 @@ RESOURCES = Path(__file__).parent / "resources"
 """The logos."""
 
 METADATA: Mapping[str, Any] = {"debugger": False, "concurrent": True, "supported_encryption": ["curve"]}
-"""What clients may expect of the kernel, as JupyterLab (``debugger``) and jupyter_client (``supported_encryption``) read it."""
+"""What JupyterLab (``debugger``) and jupyter_client (``supported_encryption``) may expect of the kernel."""
 
 _NAME = re.compile(r"[a-z0-9._\-]+", re.IGNORECASE)
 
@@ -107,9 +107,9 @@ def make_argv(
         launcher: what starts the kernel, see :func:`import_launcher`; left out when empty.
         command: what comes before the options; a string is split as a shell would.
         flags: options without a value, without their dashes.
-        **kwargs: options with a value: aliases (``timeout=5``) or traits (``**{"BaseShell.timeout": 5}``). The items of a
-            dict become one ``--option=key=value`` each, those of a list one ``--option=item`` each (so an empty one,
-            which a command line cannot say, leaves the option at its default).
+        **kwargs: options with a value: aliases (``timeout=5``) or traits (``**{"BaseShell.timeout": 5}``). The items
+            of a dict become one ``--option=key=value`` each, those of a list one ``--option=item`` each (so an empty
+            one, which a command line cannot say, leaves the option at its default).
 
     Raises:
         ValueError: if the name is none.
@@ -346,7 +346,7 @@ def import_launcher(launcher: str = "") -> Callable[[dict[str, Any]], Any]:
     if launcher in ("", DEFAULT_LAUNCHER):
         from async_kernel.interface import launch_interface  # noqa: PLC0415 -- starting is what costs
 
-        return launch_interface  # pyright: ignore[reportReturnType] -- reads a Mapping, so it takes a dict
+        return launch_interface
     if CUSTOM_LAUNCHER_SEPARATOR in launcher:
         file, _, function = launcher.partition(CUSTOM_LAUNCHER_SEPARATOR)
         return _launcher_from_file(Path(file), function)
@@ -357,7 +357,7 @@ def import_launcher(launcher: str = "") -> Callable[[dict[str, Any]], Any]:
     found = getattr(_import_module(module_name, launcher), function, None)
     if not callable(found):
         msg = f"The launcher {launcher!r} cannot be imported: {module_name} has no function {function!r}."
-        raise ImportError(msg, name=module_name)
+        raise ImportError(msg, name=module_name)  # noqa: TRY004 -- it is the import that failed
     return found
 
 
@@ -389,5 +389,5 @@ def _launcher_from_file(file: Path, function: str) -> Callable[[dict[str, Any]],
         raise ImportError(msg, path=str(file)) from exc
     if not callable(found := namespace.get(function)):
         msg = f"The launcher {launcher!r} cannot be loaded: the file has no function {function!r}."
-        raise ImportError(msg, path=str(file))
+        raise ImportError(msg, path=str(file))  # noqa: TRY004 -- it is the import that failed
     return found

@@ -25,6 +25,7 @@ from traitlets import Bool, CFloat, Dict, Type, Unicode, UseEnum, default
 from traitlets.config import Application
 from traitlets.utils.importstring import import_item
 
+from async_kernel.interface.options import StrictLoader
 from async_kernel.interface.settings import ClosingSettings
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
@@ -246,6 +247,9 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     def configure(self, argv: list[str]) -> None:
         """Read the command line and what configuration files this interface has."""
         self.parse_command_line(argv)
+
+    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> StrictLoader:
+        return StrictLoader(argv, aliases, flags, classes=classes, log=self.log)
 
     def _set_default_env(self, name: str, value: str) -> None:
         if not os.environ.get(name):
