@@ -205,9 +205,10 @@ class IOLoop:
     def drop_counts(self) -> DropCounts:
         """What was lost or refused so far. Any thread."""
         channels = self._channels
+        losses = channels.iopub.losses if channels else None
         return DropCounts(
-            stalled_clients=channels.iopub.losses.clients if channels else 0,
-            output=self._queue.refused + (channels.iopub.losses.unsendable if channels else 0),
+            stalled_clients=losses.clients if losses else 0,
+            output=self._queue.refused + (losses.unsendable + losses.unsent if losses else 0),
             replies=channels.shell.undeliverable + channels.control.undeliverable if channels else 0,
             bad_messages=sum(complaints.count for complaints in self._complaints.values()),
             stale_input=channels.stdin.stale if channels else 0,

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,9 +66,11 @@ class Losses:
     Attributes:
         clients: clients dropped, or passed over, because they took nothing for the declared time.
         unsendable: streams that had no JSON form.
+        unsent: messages that were on their way when the task was cancelled.
     """
 
     clients: int = 0
+    unsent: int = 0
     unsendable: int = 0
 
 
@@ -100,6 +103,7 @@ class IOPub:
         self._held_up_since: float | None = None
         self._held_up_until = -math.inf
         self._hold_up = 0.0
+        self._batch: deque[Output | StreamRun] = deque()
         self.losses = Losses()
         self._since_breather = 0
 
@@ -116,6 +120,7 @@ class IOPub:
                     return
                 await socket.wait(deadline=self._next_text())
         finally:
+            self.losses.unsent = len(self._batch)
             queue.close()
 
     def finish(self) -> None:
@@ -155,21 +160,25 @@ class IOPub:
 
     async def _publish_all(self) -> None:
         self._text_due = math.inf
-        for item in self._queue.take():
-            if isinstance(item, StreamRun):
-                await self._send_text(item.name, "".join(item.texts), item.parent)
-                # What the chunks did not account for.
-                self._queue.sent(WRITE_BYTES * len(item.texts))
-                self._last_text = trio.current_time()
-                continue
-            if item.is_idle and self._captured is not None:
-                for name, text, parent in self._captured():
-                    await self._send_text(name, text, parent)
-            if item.call is not None:
-                item.call()
-            else:
-                await self._send(item.frames)
-            self._queue.sent(item.size)
+        batch = self._batch = self._queue.take()
+        while batch:
+            await self._publish(batch[0])
+            batch.popleft()
+
+    async def _publish(self, item: Output | StreamRun) -> None:
+        if isinstance(item, StreamRun):
+            await self._send_text(item.name, "".join(item.texts), item.parent)
+            self._queue.sent(WRITE_BYTES * len(item.texts))  # what the chunks did not account for
+            self._last_text = trio.current_time()
+            return
+        if item.is_idle and self._captured is not None:
+            for name, text, parent in self._captured():
+                await self._send_text(name, text, parent)
+        if item.call is not None:
+            item.call()
+        else:
+            await self._send(item.frames)
+        self._queue.sent(item.size)
 
     async def _send_text(self, name: StreamName, text: str, parent: Parent) -> None:
         for chunk in _chunks(text, self._settings.chunk_chars):

@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import zmq
+from jupyter_client.session import Session
+
+from async_kernel.channels import iopub
+from async_kernel.channels.complaints import Complaints
+from async_kernel.channels.iopub import IOPub
+from async_kernel.channels.output import Output, OutputQueue
+from async_kernel.channels.peers import Peers
+from async_kernel.channels.settings import IOSettings
+from async_kernel.transport.codec import Codec
+from async_kernel.transport.owned_socket import OwnedSocket
+from tests.sockets import TaskClient
+
+if TYPE_CHECKING:
+    from tests.sockets import OwningContext
+
+A: dict[str, Any] = {"msg_id": "a"}
+B: dict[str, Any] = {"msg_id": "b"}
+
+
+class Subscriber:
+    """A SUB client; its own subscription's welcome is awaited first."""
+
+    def __init__(self, client: TaskClient) -> None:
+        self.client = client
+        self._session = Session(key=b"key")
+
+    async def receive(self) -> dict[str, Any]:
+        frames = await self.client.receive()
+        topics, parts = self._session.feed_identities(frames)
+        return {"topic": topics[0], **self._session.deserialize(parts)}
+
+    async def brief(self, count: int) -> list[Any]:
+        """The next messages: text as (parent, name, text), others as their types."""
+        found: list[Any] = []
+        for _ in range(count):
+            message = await self.receive()
+            if message["msg_type"] == "stream":
+                content = message["content"]
+                found.append((message["parent_header"].get("msg_id"), content["name"], content["text"]))
+            else:
+                found.append(message["msg_type"])
+        return found
+
+
+@dataclass
+class Rig:
+    context: OwningContext
+    queue: OutputQueue
+    iopub: IOPub
+    codec: Codec = field(default_factory=lambda: Codec(Session(key=b"key")))
+    address: str = "inproc://iopub"
+
+    async def subscriber(self, topic: bytes = b"", *, high_water_mark: int = 1000) -> Subscriber:
+        socket = self.context.socket(zmq.SUB)
+        socket.rcvhwm = high_water_mark
+        socket.subscribe(topic)
+        socket.connect(self.address)
+        subscriber = Subscriber(TaskClient(socket))
+        assert (await subscriber.receive())["msg_type"] == "iopub_welcome"
+        return subscriber
+
+    def publish(self, msg_type: str, parent: dict[str, Any] | None = A, **content: Any) -> None:
+        self.queue.put(iopub.message(self.codec, msg_type, content, parent=parent))
+
+
+@asynccontextmanager
+async def publishing(
+    context: OwningContext, address: str = "inproc://iopub", captured: Any = None, **settings: Any
+) -> AsyncIterator[Rig]:
+    options = replace(IOSettings(), **settings)
+    socket = context.socket(zmq.XPUB)
+    iopub.configure(socket, options)
+    socket.setsockopt(zmq.TCP_MAXRT, round(options.stalled_client_s * 1000))
+    socket.bind(address)
+    address = socket.get_string(zmq.LAST_ENDPOINT)
+    token = trio.lowlevel.current_trio_token()
+    queue = OutputQueue(options.iopub_limit_bytes)
+    complaints = Complaints(logging.getLogger("test"), "iopub channel")
+    owned = OwnedSocket(socket, token)
+    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, captured)
+    peers = Peers(socket, token, complaints, gone=publisher.client_gone)
+    async with trio.open_nursery() as helpers:
+        helpers.start_soon(peers.serve)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publisher.serve)
+            yield Rig(context, queue, publisher, address=address)
+            publisher.finish()
+        helpers.cancel_scope.cancel()
+    peers.close()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("topic", [b"", b"kernel.status", b"\xff\x00"])
+async def test_every_subscriber_is_welcomed_on_its_topic(context: OwningContext, topic: bytes) -> None:
+    async with publishing(context) as rig:
+        welcomes: list[Any] = []
+        for _ in range(2):  # the second has a topic that is known already
+            socket = context.socket(zmq.SUB)
+            socket.subscribe(topic)
+            socket.connect(rig.address)
+            welcomes.append(await Subscriber(TaskClient(socket)).receive())
+    assert [(w["topic"], w["msg_type"], w["content"], w["parent_header"]) for w in welcomes] == [
+        (topic, "iopub_welcome", {"subscription": topic.decode(errors="replace")}, {})
+    ] * 2
+
+
+@pytest.mark.trio
+async def test_messages_and_text_keep_their_order(context: OwningContext, autojump_clock: object) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        rig.publish("status", execution_state="busy")
+        rig.queue.write("stdout", "1\n", A)
+        rig.queue.write("stderr", "2\n", A)
+        rig.queue.write("stdout", "3\n", A)
+        rig.publish("display_data")
+        rig.queue.write("stdout", "4\n", A)
+        rig.publish("status", execution_state="idle")
+        brief = await client.brief(7)
+    assert brief == [
+        "status",
+        ("a", "stdout", "1\n"),
+        ("a", "stderr", "2\n"),
+        ("a", "stdout", "3\n"),
+        "display_data",
+        ("a", "stdout", "4\n"),
+        "status",
+    ]
+
+
+@pytest.mark.trio
+async def test_default_topics_tell_the_type(context: OwningContext) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        rig.queue.write("stderr", "x\n", A)
+        rig.publish("display_data")
+        rig.queue.put(iopub.message(rig.codec, "x", {}, parent=None, topic=b"mine"))
+        topics = [(await client.receive())["topic"] for _ in range(3)]
+    assert topics == [b"stream.stderr", b"kernel.display_data", b"mine"]
+
+
+async def times(client: Subscriber, count: int) -> list[tuple[float, str]]:
+    """When texts arrived, in milliseconds, and what they were."""
+    start = trio.current_time()
+    found: list[tuple[float, str]] = []
+    for _ in range(count):
+        message = await client.receive()
+        found.append((round((trio.current_time() - start) * 1000), message["content"]["text"]))
+    return found
+
+
+@pytest.mark.trio
+async def test_the_first_line_after_a_silence_leaves_at_once_and_the_next_are_gathered(
+    context: OwningContext, autojump_clock: object
+) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        received: list[tuple[float, str]] = []
+
+        async def receive() -> None:
+            received.extend(await times(client, 4))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(10):
+                rig.queue.write("stdout", f"{number}\n", A)
+                await trio.sleep(0.012)
+    assert received == [(0, "0\n"), (50, "1\n2\n3\n4\n"), (100, "5\n6\n7\n8\n"), (150, "9\n")]
+
+
+@pytest.mark.trio
+async def test_half_a_line_waits_a_moment_for_its_end(context: OwningContext, autojump_clock: object) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        received: list[tuple[float, str]] = []
+
+        async def receive() -> None:
+            received.extend(await times(client, 1))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            rig.queue.write("stdout", "text", A)
+            await trio.testing.wait_all_tasks_blocked()
+            rig.queue.write("stdout", "\n", A)
+    assert received == [(5, "text\n")]
+
+
+@pytest.mark.trio
+async def test_big_text_comes_in_pieces_and_complete(context: OwningContext, autojump_clock: object) -> None:
+    text = "ab€\U0001f600" * 1000
+    async with publishing(context, chunk_chars=4096) as rig:
+        client = await rig.subscriber()
+        rig.queue.write("stdout", text, A)
+        pieces: list[str] = []
+        while sum(map(len, pieces)) < len(text):
+            pieces.append((await client.receive())["content"]["text"])
+    assert ("".join(pieces), max(len(piece.encode()) for piece in pieces) <= 4096) == (text, True)
+
+
+@pytest.mark.trio
+async def test_lone_surrogates_become_replacement_characters(context: OwningContext, autojump_clock: object) -> None:
+    async with publishing(context, chunk_chars=64) as rig:
+        client = await rig.subscriber()
+        rig.queue.write("stdout", "short \ud800\n", A)
+        rig.queue.write("stderr", "\udc80" * 100, A)
+        brief = await client.brief(8)
+    assert (brief[0], "".join(text for _, _, text in brief[1:])) == (("a", "stdout", "short \ufffd\n"), "\ufffd" * 100)
+
+
+@pytest.mark.trio
+async def test_text_with_a_parent_that_cannot_be_sent_is_counted_and_the_next_goes_out(
+    context: OwningContext, autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        rig.queue.write("stdout", "lost\n", {"msg_id": "x", "odd": object()})
+        rig.queue.write("stdout", "kept\n", A)
+        brief = await client.brief(1)
+    assert (brief, rig.iopub.losses.unsendable, len(caplog.records)) == ([("a", "stdout", "kept\n")], 1, 1)
+
+
+@pytest.mark.trio
+async def test_what_was_written_to_descriptors_comes_before_idle(context: OwningContext) -> None:
+    waiting: list[Sequence[Any]] = [("stdout", "from a child\n", A)]
+
+    def captured() -> list[Sequence[Any]]:
+        found = list(waiting)
+        waiting.clear()
+        return found
+
+    async with publishing(context, captured=captured) as rig:
+        client = await rig.subscriber()
+        rig.publish("status", execution_state="busy")
+        rig.publish("status", execution_state="idle")
+        brief = await client.brief(3)
+    assert brief == ["status", ("a", "stdout", "from a child\n"), "status"]
+
+
+@pytest.mark.trio
+async def test_a_call_is_made_when_all_before_it_has_been_sent(context: OwningContext, autojump_clock: object) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        sent: list[Any] = []
+        rig.queue.write("stdout", "prompt", A)
+        rig.queue.put(Output(call=lambda: sent.append(client.client.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)))
+        await trio.testing.wait_all_tasks_blocked()
+    assert sent == [zmq.POLLIN]
+
+
+@pytest.mark.trio
+async def test_finish_sends_the_text_that_waits(context: OwningContext, autojump_clock: object) -> None:
+    async with publishing(context) as rig:
+        client = await rig.subscriber()
+        rig.queue.write("stdout", "1\n", A)
+        await trio.testing.wait_all_tasks_blocked()
+        rig.queue.write("stdout", "no newline", A)
+    assert await client.brief(2) == [("a", "stdout", "1\n"), ("a", "stdout", "no newline")]
+
+
+@pytest.mark.trio
+async def test_the_end_refuses_what_comes_later(context: OwningContext) -> None:
+    async with publishing(context) as rig:
+        pass
+    rig.publish("status")
+    assert rig.queue.refused == 1
+
+
+@pytest.mark.trio
+async def test_a_slow_client_gets_everything_while_the_producer_waits(context: OwningContext) -> None:
+    count = 2000
+    async with publishing(
+        context, "tcp://127.0.0.1:*", iopub_limit_bytes=20_000, output_high_water_mark=2
+    ) as rig:
+        client = await rig.subscriber(high_water_mark=2)
+
+        def produce() -> None:
+            for number in range(count):
+                rig.publish("display_data", number=number, padding="x" * 10_000)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, produce)
+            numbers = [(await client.receive())["content"]["number"] for _ in range(count)]
+    assert (numbers, rig.iopub.losses.clients) == (list(range(count)), 0)
+
+
+async def overwhelm(rig: Rig, healthy: Subscriber) -> tuple[int, int]:
+    """Publish far more than any buffer holds; what was sent, and what the healthy client got."""
+    count = 400
+
+    def produce() -> None:
+        for number in range(count):
+            rig.publish("display_data", number=number, padding="x" * 100_000)
+
+    received = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, produce)
+        for _ in range(count):
+            await healthy.receive()
+            received += 1
+    return count, received
+
+
+@pytest.mark.trio
+async def test_a_stalled_tcp_client_is_dropped_by_name_and_the_others_get_everything(
+    context: OwningContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with publishing(
+        context, "tcp://127.0.0.1:*", stalled_client_s=0.3, iopub_limit_bytes=1_000_000, output_high_water_mark=10
+    ) as rig:
+        await rig.subscriber(high_water_mark=10)
+        healthy = await rig.subscriber()
+        sent, received = await overwhelm(rig, healthy)
+        while not rig.iopub.losses.clients:
+            await trio.sleep(0)
+    assert (received, rig.iopub.losses.clients) == (sent, 1)
+    assert "the client at 127.0.0.1:" in caplog.text
+
+
+@pytest.mark.trio
+async def test_a_stalled_ipc_client_is_passed_over_and_the_others_get_everything(
+    context: OwningContext, caplog: pytest.LogCaptureFixture, tmp_path: Any
+) -> None:
+    async with publishing(
+        context,
+        f"ipc://{tmp_path}/iopub",
+        transport="ipc",
+        stalled_client_s=0.3,
+        iopub_limit_bytes=1_000_000,
+        output_high_water_mark=10,
+    ) as rig:
+        await rig.subscriber(high_water_mark=10)
+        healthy = await rig.subscriber()
+        sent, received = await overwhelm(rig, healthy)
+    assert (received, rig.iopub.losses.clients) == (sent, 1)
+    assert "passed over until it reads again" in caplog.text
+
+
+@pytest.mark.trio
+async def test_a_stalled_client_does_not_hold_up_closing(context: OwningContext) -> None:
+    with trio.move_on_after(0.3) as patience:
+        async with publishing(context, "tcp://127.0.0.1:*", output_high_water_mark=2) as rig:
+            await rig.subscriber(high_water_mark=2)
+            for _ in range(300):
+                rig.publish("display_data", padding="x" * 100_000)
+    assert (patience.cancelled_caught, rig.queue.is_full, rig.iopub.losses.unsent > 0) == (True, False, True)
