@@ -150,7 +150,8 @@ def test_background_tasks_outlive_their_cell(client: Client, snippets: Snippets)
 
 
 def test_a_failed_background_task_is_shown_in_its_cell(client: Client, snippets: Snippets, ours: None) -> None:
-    starting = client.start(f"async def work():\n    await {snippets.sleep}\n    raise LookupError('gone')\n{snippets.start_background}")
+    start = f"{snippets.start_background}; background = None"  # asyncio tells of a task that nobody can await any more
+    starting = client.start(f"async def work():\n    await {snippets.sleep}\n    raise LookupError('gone')\n{start}")
     client.result(starting)
     client.until(lambda: client.so_far(starting).error == ("LookupError", "gone"), "the background task's error")
     assert client.run("1").text == "1"
