@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import anyio
 from traitlets import Bool, CFloat, Dict, Type, Unicode, UseEnum, default
-from traitlets.config import Application
+from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
 
 from async_kernel.interface.options import StrictLoader
@@ -111,7 +111,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     "The GUI main loop to run as host: tk or qt."
     host_options = DictValueLiteralEval(allow_none=True).tag(config=True)
     "Options for the host, as key=value."
-    backend = UseEnum(Backend).tag(config=True)
+    backend = UseEnum(Backend, default_value=Backend.trio).tag(config=True)
     "The async library that cells run on: trio or asyncio."
     backend_options = DictValueLiteralEval(allow_none=True).tag(config=True)
     "Options for the async library as key=value, e.g. use_uvloop=True."
@@ -250,6 +250,23 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
 
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> StrictLoader:
         return StrictLoader(argv, aliases, flags, classes=classes, log=self.log)
+
+    def print_help(self, classes: bool = False) -> None:
+        """Print what the command line takes; ``classes`` says every trait of every class too."""
+        from async_kernel.interface.help_text import fill_in_help, parts_of_ipython  # noqa: PLC0415 -- rarely wanted
+
+        for cls in (self.kernel_class, self.shell_class, *parts_of_ipython()):
+            if issubclass(cls, Configurable) and cls not in self.classes:
+                self.classes.append(cls)
+        fill_in_help([type(self), *self.classes])
+        super().print_help(classes)
+
+    def _classes_with_config_traits(self, classes: Any = None) -> Generator[Any]:
+        """The classes to be configured, without those that only stand between a class and its parent."""
+        listed = list(super()._classes_with_config_traits(classes))
+        for cls in listed:
+            if cls.class_own_traits(config=True) or not any(issubclass(other, cls) for other in listed if other is not cls):
+                yield cls
 
     def _set_default_env(self, name: str, value: str) -> None:
         if not os.environ.get(name):
