@@ -77,7 +77,7 @@ def history(
     raw: bool = True,
     output: bool = False,
     session: int = 0,
-    start: int | None = None,
+    start: int = 1,
     stop: int | None = None,
     n: int | None = None,
     pattern: str | None = None,
@@ -89,7 +89,8 @@ def history(
     if hist_access_type == "tail":
         lines = manager.get_tail(n, raw=raw, output=output, include_latest=True)
     elif hist_access_type == "range":
-        lines = manager.get_range(session, 1 if start is None else start, stop, raw=raw, output=output)
+        # lines count from 1; clients that do not care send 0; a negative one counts from the end
+        lines = manager.get_range(session, start or 1, stop, raw=raw, output=output)
     else:
         lines = manager.search(pattern or "*", raw=raw, output=output, n=n, unique=unique)
     return {"status": "ok", "history": [list(cast("tuple[Any, ...]", line)) for line in lines]}

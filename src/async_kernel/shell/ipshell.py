@@ -96,6 +96,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         self.launched = launched
         self._errors = Outlet(self, "error")
         self._given = dict(user_ns) if user_ns is not None else None
+        self._offered: dict[str, Any] = {}
         self._installed = ExitStack()
         super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
         self._plain = PlainPython(self)
@@ -118,6 +119,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
 
     def offer(self, **names: Any) -> None:
         """Put ``names`` into the namespace, hidden from %who, unless the user has such a name."""
+        self._offered |= names
         for name, value in names.items():
             if self.user_ns.setdefault(name, value) is value:
                 self.user_ns_hidden[name] = value
@@ -220,6 +222,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
 
     def init_user_ns(self) -> None:
         super().init_user_ns()
+        self.offer(**self._offered)  # again, after %reset
         if not self.launched:
             from IPython.display import display  # noqa: PLC0415 -- builtins are left alone here
 
