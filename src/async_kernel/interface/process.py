@@ -8,10 +8,13 @@ not a poll.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
 import sys
+import threading
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator
 
-__all__ = ["end_children", "signals_handled", "watch_parent", "watch_signals"]
+__all__ = ["end_children", "leave_threads", "signals_handled", "watch_parent", "watch_signals"]
 
 STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
@@ -69,8 +72,6 @@ def _give_back(signum: int, ours: Any, previous: Any) -> None:
 
 
 def _in_main_thread() -> bool:
-    import threading  # noqa: PLC0415
-
     return threading.current_thread() is threading.main_thread()
 
 
@@ -124,6 +125,26 @@ async def _parent_ended_kqueue(pid: int) -> None:  # pragma: no cover -- macOS
             return
         async for _ in queue:
             return
+
+
+def leave_threads(grace_s: float, log: logging.Logger) -> None:
+    """Wait for threads that user code left, and end the process with exit code 0 if one does not end in ``grace_s``.
+
+    Daemon threads are not waited for. To be called last, in the main thread of a launched kernel.
+    """
+    until = time.monotonic() + grace_s
+    left = [thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
+    for thread in left:
+        thread.join(max(0.0, until - time.monotonic()))
+    alive = [thread.name for thread in left if thread.is_alive()]
+    if not alive:
+        return
+    log.warning("Ending the process although threads of user code still run: %s", ", ".join(alive))
+    atexit._run_exitfuncs()  # noqa: SLF001 -- what a normal end would do, had it not to wait for them
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)
 
 
 def end_children(grace_s: float, log: logging.Logger) -> None:

@@ -25,7 +25,7 @@ from async_kernel.channels.captured_fds import captured_fds
 from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
-from async_kernel.interface.process import end_children, signals_handled, watch_parent, watch_signals
+from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
 from async_kernel.slot import HasInterface
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import BindError, CurveKeys, Ports
@@ -109,6 +109,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     def start(self) -> None:
         try:
             super().start()
+            if threading.current_thread() is threading.main_thread():
+                leave_threads(self.closing.threads_s, self.log)
         except BaseExceptionGroup as group:
             startup, rest = group.split((BindError, ConnectionFileError))
             if startup is None or rest is not None:

@@ -61,9 +61,13 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     }
     if cell.cause is not None:
         metadata |= {"cause": cell.cause, "reason": cell.reason, "elapsed_s": cell.elapsed}
-    kernel.wire.reply(request, content, metadata=metadata)
+    queued: list[Request] = []
     if foreground and content["status"] == "error" and not silent and cell.cause != "cancel" and _stops_on_error(request):
-        await abort_queued(kernel, lane)
+        # Before the reply: what its client sends when it has read the reply is not aborted.
+        queued = await _take_queued(kernel, lane)
+    kernel.wire.reply(request, content, metadata=metadata)
+    for each in queued:
+        abort(kernel, each)
 
 
 def _stops_on_error(request: Request) -> bool:
@@ -92,7 +96,7 @@ def _deadline(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Generator[Non
             return
         lane.interrupter.interrupt(cell, "deadline")
 
-    kernel.spawn(watch)
+    kernel.beside.start_soon(watch)
     try:
         yield
     finally:
@@ -127,14 +131,13 @@ async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
         return {"status": "error", "execution_count": count, "user_expressions": {}, "payload": [], **content}
 
 
-async def abort_queued(kernel: Kernel[Any], lane: ShellLane) -> None:
-    """Answer ``aborted`` to every cell that waits now, those included that are still in the socket."""
+async def _take_queued(kernel: Kernel[Any], lane: ShellLane) -> list[Request]:
+    """Every cell that waits now, those included that are still in the socket."""
     arrived: Pending[None] = Pending()
     kernel.barrier(lambda: arrived.set_result(None))
     await arrived
     lane.abort_until = time.monotonic() + kernel.shell.stop_on_error_time_offset
-    for request in lane.queue.take_queued():
-        abort(kernel, request)
+    return lane.queue.take_queued()
 
 
 def abort(kernel: Kernel[Any], request: Request, *, cause: str | None = None, reason: str | None = None) -> None:

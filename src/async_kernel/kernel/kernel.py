@@ -20,6 +20,7 @@ from traitlets import Dict, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
+from async_kernel.kernel.beside import TasksBeside
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.helper import HelperLane
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
@@ -118,6 +119,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._spawn = spawn
         self.subshells = Subshells(self)
         self.threads = ThreadCells(self)
+        self.beside = TasksBeside()
         self._process: psutil.Process | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self._background_task_failed)
@@ -143,10 +145,12 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             await stack.enter_async_context(self.main.open(by_signal=self.interrupts_by_signal))
             self.shell.offer(nursery=self.main.session.nursery, session=self.main.session, ainput=ainput)
             self._lanes = await stack.enter_async_context(anyio.create_task_group())
+            (self._spawn or self._lanes.start_soon)(self.beside.run)
             try:
                 yield self
             finally:
                 self.cut_cells("shutdown")
+                await self.beside.close()
                 self._lanes.cancel_scope.cancel()
 
     async def serve(self) -> None:
@@ -221,7 +225,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Serve in this thread; a handler that waits goes on as a task beside the shell's loop."""
         handler = REQUESTS[request.msg_type].handler
         if inspect.iscoroutinefunction(handler):
-            self.spawn(self._serve_waiting, request, handler)
+            self.beside.start_soon(self._serve_waiting, request, handler)
             return
         token = current_request.set(request)
         self._status("busy", request)
@@ -290,13 +294,6 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             then()
         else:
             self._barrier(then)
-
-    def spawn(self, fn: Callable[..., Any], *args: Any) -> None:
-        """Start a task beside the shell's loop; it ends with the kernel."""
-        if self._spawn is not None:
-            self._spawn(fn, *args)
-        else:
-            self._lanes.start_soon(fn, *args)
 
     def make_lane(self, name: str, *, beside: bool = False) -> ShellLane:
         """A lane for a loop beside the main shell's.

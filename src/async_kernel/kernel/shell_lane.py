@@ -59,6 +59,7 @@ class ShellLane:
         self._beside = beside
         self.queue = Lane(name or "main shell", self._serve)
         self.cells: set[Cell] = set()
+        self._after_begin: list[Request] = []
         self.abort_until = 0.0
         self.last_parent: Header | None = None
         self._serve_one = serve
@@ -81,7 +82,15 @@ class ShellLane:
         self.token.call_soon(self._start_beside, request)
 
     def _start_beside(self, request: Request) -> None:
-        self._concurrent.start_soon(self.serve_beside, request)
+        if self.foreground is None and len(self.queue):
+            # A cell that was sent before is about to begin; it shall have run to its first await.
+            self._after_begin.append(request)
+        else:
+            self._concurrent.start_soon(self.serve_beside, request)
+
+    def _start_deferred(self) -> None:
+        while self._after_begin:
+            self._concurrent.start_soon(self.serve_beside, self._after_begin.pop(0))
 
     @contextmanager
     def running(self, cell: Cell, *, foreground: bool) -> Generator[None]:
@@ -89,6 +98,7 @@ class ShellLane:
         self.cells.add(cell)
         if foreground:
             self.interrupter.foreground = cell
+            self._start_deferred()
         try:
             yield
         finally:

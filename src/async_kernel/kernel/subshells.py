@@ -58,7 +58,7 @@ class Subshells:
         subshell_id = str(uuid.uuid4())
         self._lanes[subshell_id] = self._kernel.make_lane(subshell_id)
         self._ended[subshell_id] = anyio.Event()
-        self._kernel.spawn(self._run, subshell_id)
+        self._kernel.beside.start_soon(self._run, subshell_id)
         return subshell_id
 
     async def _run(self, subshell_id: str) -> None:

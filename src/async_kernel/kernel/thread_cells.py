@@ -44,7 +44,7 @@ class ThreadCells:
         """
         backend = mode.backend or (self._backends.get(mode.name) if mode.name else None) or self._kernel.backend
         if mode.name is None:
-            self._kernel.spawn(self._run_alone, request, backend)
+            self._kernel.beside.start_soon(self._run_alone, request, backend)
         elif (there := self._backends.setdefault(mode.name, backend)) is not backend:
             error = RequestError(f"the thread {mode.name!r} runs {there.value}; name another for {backend.value}")
             self._kernel.refuse(request, error)
@@ -53,7 +53,7 @@ class ThreadCells:
         else:
             lane = self._lanes[mode.name] = self._kernel.make_lane(mode.name, beside=True)
             lane.queue.submit(request)
-            self._kernel.spawn(self._run_named, mode.name, lane, backend)
+            self._kernel.beside.start_soon(self._run_named, mode.name, lane, backend)
 
     async def _run_named(self, name: str, lane: ShellLane, backend: Backend) -> None:
         async def serve() -> None:

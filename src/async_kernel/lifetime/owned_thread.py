@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -75,6 +75,7 @@ async def run_loop_in_owned_thread(
             return await main()
 
     def work() -> T | None:
-        return anyio.run(root, backend=str(backend), backend_options=dict(backend_options or {}))
+        # A fresh context: the caller's says that its own async library runs here.
+        return Context().run(anyio.run, root, backend=str(backend), backend_options=dict(backend_options or {}))
 
     return await run_in_owned_thread(work, name=name, cancel=cancel)
