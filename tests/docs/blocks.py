@@ -1,0 +1,50 @@
+"""The code blocks of Markdown files.
+
+A comment before a block says how it is run: ``<!-- example: cell -->`` in a kernel, ``<!-- example: none -->`` not at
+all. Other Python blocks are programs; one that prints a connection file gets a client.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BLOCK = re.compile(
+    r"(?:^<!-- example: (?P<how>\w+) -->\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+class Block(NamedTuple):
+    """A block of code, where it stands, and how it is to be run."""
+
+    file: str
+    line: int
+    language: str
+    how: str
+    code: str
+
+    @property
+    def serves(self) -> bool:
+        """Whether it waits for a client."""
+        return "jupyter console --existing" in self.code and self.how == "program"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def blocks(root: Path, *patterns: str) -> Iterator[Block]:
+    """The blocks of all files that match one of the patterns, in order."""
+    for pattern in patterns:
+        for file in sorted(root.glob(pattern)):
+            yield from blocks_of(file.read_text("utf-8"), str(file.relative_to(root)))
+
+
+def blocks_of(text: str, file: str = "") -> Iterator[Block]:
+    """The blocks of a text."""
+    for found in _BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start("code"))
+        yield Block(file, line, found["language"], found["how"] or "program", found["code"])
