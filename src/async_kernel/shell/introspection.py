@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell
     from async_kernel.typing import Content
 
-__all__ = ["complete", "history", "inspect", "is_complete"]
+__all__ = ["complete", "history", "inspect", "is_complete", "take_back_filter"]
 
-# IPython makes this warning an error, to be allowed by whoever uses the completer. Allowing it around each use
-# would swap the process's warning filters in one thread while a cell changes them in another.
-warnings.filterwarnings("ignore", category=ProvisionalCompleterWarning)
+_ALLOWED = ("ignore", None, ProvisionalCompleterWarning, None, 0)
 
 
 def complete(shell: IPShell, code: str, cursor_pos: int) -> Content:
     """The content of a complete_reply."""
+    _allow_completer()
     found = list(rectify_completions(code, shell.Completer.completions(code, cursor_pos)))
     return {
         "status": "ok",
@@ -36,6 +35,22 @@ def complete(shell: IPShell, code: str, cursor_pos: int) -> Content:
         "cursor_end": found[0].end if found else cursor_pos,
         "metadata": {"_jupyter_types_experimental": [_described(completion) for completion in found]},
     }
+
+
+def _allow_completer() -> None:
+    """Ignore the warning that IPython makes an error, so that whoever uses the completer allows it on purpose.
+
+    The filter stays: one that is there only for each use would be taken back in this thread from under a cell that changes
+    the process's filters in another.
+    """
+    if _ALLOWED not in warnings.filters[:1]:
+        warnings.filterwarnings("ignore", category=ProvisionalCompleterWarning)
+
+
+def take_back_filter() -> None:
+    """Undo what :func:`complete` has done to the process's warning filters."""
+    if _ALLOWED in warnings.filters:
+        cast("list[Any]", warnings.filters).remove(_ALLOWED)
 
 
 def _described(completion: Completion) -> Content:

@@ -108,6 +108,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         """Take IPython's names in the process, until :meth:`close`."""
         self._installed.enter_context(installed(self, launched=self.launched, main=self.user_module))
         self._installed.enter_context(inline_figures(self))
+        self.at_close(introspection.take_back_filter)
 
     def close(self) -> None:
         """Write the history out, remove temporary files, and give back all names."""
