@@ -61,13 +61,16 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     }
     if cell.cause is not None:
         metadata |= {"cause": cell.cause, "reason": cell.reason, "elapsed_s": cell.elapsed}
+    failed = content["status"] == "error" and cell.cause not in ("cancel", "shutdown")
     queued: list[Request] = []
-    if foreground and content["status"] == "error" and not silent and cell.cause != "cancel" and _stops_on_error(request):
-        # Before the reply: what its client sends when it has read the reply is not aborted.
-        queued = await _take_queued(kernel, lane)
-    kernel.wire.reply(request, content, metadata=metadata)
-    for each in queued:
-        abort(kernel, each)
+    try:
+        if foreground and failed and not silent and _stops_on_error(request):
+            # Before the reply: what its client sends when it has read the reply is not aborted.
+            queued = await _take_queued(kernel, lane)
+    finally:
+        kernel.wire.reply(request, content, metadata=metadata)
+        for each in queued:
+            abort(kernel, each)
 
 
 def _stops_on_error(request: Request) -> bool:
