@@ -90,14 +90,16 @@ async def publishing(
     owned = OwnedSocket(socket, token)
     publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, captured)
     peers = Peers(socket, token, complaints, gone=publisher.client_gone)
-    async with trio.open_nursery() as helpers:
-        helpers.start_soon(peers.serve)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(publisher.serve)
-            yield Rig(context, queue, publisher, address=address)
-            publisher.finish()
-        helpers.cancel_scope.cancel()
-    peers.close()
+    try:
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(peers.serve)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publisher.serve)
+                yield Rig(context, queue, publisher, address=address)
+                publisher.finish()
+            helpers.cancel_scope.cancel()
+    finally:
+        peers.close()
 
 
 @pytest.mark.trio

@@ -1,10 +1,12 @@
 """Who is connected: a monitor of a bound socket, which tells of clients that come and go.
 
-It serves two ends: a warning can name the client that it is about; and a task that has something for a client who is
-not there yet learns of his coming without touching its own socket (whose descriptor shows mail, but not which).
+It serves two ends: a client that TCP has given up because it took nothing is told from one that left, by name; and a task
+that has something for a client who is not there yet learns of his coming without touching its own socket (whose
+descriptor shows that there is mail, but not which).
 
-ZMQ reports a connection by its file descriptor and, when it ends, by the same number; the address is asked for in
-between. One task owns the monitor's socket; it ends when cancelled.
+ZMQ reports a connection by its file descriptor and, when it ends, by the same number, which may mean something else by
+then. So a duplicate is kept meanwhile (Linux, TCP): it has the address, and at the end the kernel's statistics. The
+connection itself is ZMQ's, to read, write and shut. One task owns the monitor's socket; it ends when cancelled.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import os
 import socket as sockets
 import struct
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -25,15 +29,30 @@ if TYPE_CHECKING:
 
     from async_kernel.channels.complaints import Complaints
 
-__all__ = ["Peers"]
+__all__ = ["Departure", "Peers"]
 
 _ACCEPTED: Final = int(zmq.EVENT_ACCEPTED)
-_DISCONNECTED: Final = int(zmq.EVENT_DISCONNECTED)
 _READY: Final = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+_DISCONNECTED: Final = int(zmq.EVENT_DISCONNECTED)
 _REFUSED: Final = int(
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
-_EVENT = struct.Struct("=HI")  # number and value, see zmq_socket_monitor(3)
+_EVENT: Final = struct.Struct("=HI")  # number and value, see zmq_socket_monitor(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A client that has disconnected.
+
+    Attributes:
+        name: for people.
+        untaken: bytes that were written for it and never left this machine, because it took nothing for
+            ``silence`` seconds (0 for a client that left by itself).
+    """
+
+    name: str
+    untaken: int = 0
+    silence: float = 0.0
 
 
 class Peers:
@@ -43,7 +62,7 @@ class Peers:
         socket: whose connections; monitored until :meth:`close`.
         complaints: about connections that are not of our kind (a browser, another key).
         came: called in the loop for each client that is connected and known to the socket.
-        gone: called in the loop with the name of each client that has disconnected.
+        gone: called in the loop for each client that has disconnected.
     """
 
     def __init__(
@@ -53,13 +72,13 @@ class Peers:
         complaints: Complaints,
         *,
         came: Callable[[], object] = lambda: None,
-        gone: Callable[[str], object] = lambda _name: None,
+        gone: Callable[[Departure], object] | None = None,
     ) -> None:
         self._watched = socket
         self._complaints = complaints
         self._came = came
         self._gone = gone
-        self._names: dict[int, str] = {}
+        self._connections: dict[int, _Connection] = {}
         monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _REFUSED)
         self._socket = OwnedSocket(monitor, token)
 
@@ -67,28 +86,78 @@ class Peers:
         """Watch until cancelled."""
         while True:
             while (frames := self._socket.try_receive()) is not None:
-                event, value = _EVENT.unpack(frames[0])
-                if event == _ACCEPTED:
-                    self._names[value] = _peer_name(value)
-                elif event == _READY:
-                    self._came()
-                elif event == _DISCONNECTED:
-                    self._gone(self._names.pop(value, "a client"))
-                else:
-                    self._complaints.add("a connection was refused: it does not speak ZMTP, or not with our key")
+                self._handle(*_EVENT.unpack(frames[0]))
             await self._socket.wait()
 
     def close(self) -> None:
         """Stop monitoring; before the watched socket is closed."""
         self._watched.disable_monitor()
         self._socket.close(0)
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._connections.clear()
+
+    def _handle(self, event: int, value: int) -> None:
+        if event == _READY:
+            self._came()
+        elif event == _ACCEPTED:
+            self._remember(value)
+        elif event == _DISCONNECTED:
+            self._forget(value)
+        elif event & _REFUSED:
+            self._complaints.add("a connection was refused: it does not speak ZMTP, or not with our key")
+
+    def _remember(self, descriptor: int) -> None:
+        if self._gone is None:
+            return
+        try:
+            connection = sockets.socket(fileno=os.dup(descriptor))
+        except OSError:
+            return  # it has ended already
+        self._connections[descriptor] = _Connection(connection, _name(connection))
+
+    def _forget(self, descriptor: int) -> None:
+        connection = self._connections.pop(descriptor, None)
+        if connection is None or self._gone is None:
+            return
+        with connection.socket:
+            departure = _departure(connection)
+        self._gone(departure)
 
 
-def _peer_name(descriptor: int) -> str:
-    """The other end of a connection, as far as it can be had: it may have ended already."""
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    socket: sockets.socket
+    name: str
+
+
+def _name(connection: sockets.socket) -> str:
     try:
-        with sockets.socket(fileno=os.dup(descriptor)) as connection:
-            name = connection.getpeername()
+        peer = connection.getpeername()
     except OSError:
         return "a client"
-    return f"the client at {name[0]}:{name[1]}" if isinstance(name, tuple) else "a client"
+    return f"the client at {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a client"
+
+
+_TCP_CLOSE: Final = 7  # linux/net/tcp_states.h
+# struct tcp_info of linux/tcp.h: eight bytes, then 32-bit numbers; times in milliseconds.
+_STATE, _RETRANSMITS = 0, 2
+_LAST_DATA_SENT, _LAST_ACK_RECEIVED, _NOT_SENT, _INFO_BYTES = 44, 56, 144, 148
+
+
+def _departure(connection: _Connection) -> Departure:
+    quiet = Departure(connection.name)
+    if sys.platform != "linux" or connection.socket.family not in (sockets.AF_INET, sockets.AF_INET6):
+        return quiet
+    try:
+        info = connection.socket.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _INFO_BYTES)
+    except OSError:
+        return quiet
+    if len(info) < _INFO_BYTES or info[_STATE] != _TCP_CLOSE:
+        return quiet
+    sent, acknowledged, waiting = (
+        struct.unpack_from("=I", info, offset)[0] for offset in (_LAST_DATA_SENT, _LAST_ACK_RECEIVED, _NOT_SENT)
+    )
+    # Its window stayed shut, or its machine no longer answers. Whoever was killed has taken something shortly before.
+    silence = max(sent if waiting else 0, acknowledged if info[_RETRANSMITS] else 0)
+    return Departure(connection.name, waiting, silence / 1000)
