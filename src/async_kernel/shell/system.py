@@ -74,21 +74,20 @@ def run_child(
         KeyboardInterrupt: if the cell was interrupted; the child has ended.
     """
     with ExitStack() as stack:
-        readers: dict[int, _Reader] = {}
-        ends = [_open_ends(stack, terminal=terminal) for _ in range(1 if err is None else 2)]
-        for (reading, _), write in zip(ends, (out, err), strict=False):
-            readers[reading] = _Reader(reading, write or out)
-        process = subprocess.Popen(
-            command,
-            stdin=stdin,
-            stdout=ends[0][1],
-            stderr=ends[-1][1],
-            env=child_environment() if terminal else None,
-            start_new_session=True,
-        )
-        stack.callback(end_group, process)
-        for _, writing in ends:
-            os.close(writing)
+        with ExitStack() as until_started:
+            ends = [_open_ends(stack, until_started, terminal=terminal) for _ in range(1 if err is None else 2)]
+            readers = {
+                reading: _Reader(reading, write or out) for (reading, _), write in zip(ends, (out, err), strict=False)
+            }
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=ends[0][1],
+                stderr=ends[-1][1],
+                env=child_environment() if terminal else None,
+                start_new_session=True,
+            )
+            stack.callback(end_group, process)
         _Relay(process, readers, stack).run()
         code = process.returncode
     return code if code <= 128 else 128 - code  # noqa: PLR2004 -- how a shell reports that its child got a signal
@@ -109,19 +108,22 @@ def _signal_group(process: subprocess.Popen[Any], signum: int) -> None:
         os.killpg(process.pid, signum)
 
 
-def _open_ends(stack: ExitStack, *, terminal: bool) -> tuple[int, int]:
-    """A reading and a writing descriptor; the reading one is closed with ``stack``, the writing one by the caller."""
+def _open_ends(reader: ExitStack, writer: ExitStack, *, terminal: bool) -> tuple[int, int]:
+    """A reading and a writing descriptor, each closed with its stack."""
     if terminal:
         import pty  # noqa: PLC0415 -- POSIX
         import termios  # noqa: PLC0415 -- as above
         import tty  # noqa: PLC0415 -- as above
 
         reading, writing = pty.openpty()
+        reader.callback(os.close, reading)
+        writer.callback(os.close, writing)
         tty.setraw(writing)  # lines end as they were written
         termios.tcsetwinsize(writing, (24, 80))
     else:
         reading, writing = os.pipe()
-    stack.callback(os.close, reading)
+        reader.callback(os.close, reading)
+        writer.callback(os.close, writing)
     os.set_blocking(reading, False)
     return reading, writing
 
