@@ -83,8 +83,8 @@ class Probe:
         needs: kernels without one of these are left out, and the report says why.
         rounds: how often every kernel takes its turn.
         window: seconds for which all kernels are left alone together, for what is measured over time and
-            not by doing something: ``run`` is then called before and after it, with ``stage.memory`` to
-            keep something in between, and the first call's result is not used.
+            not by doing something: ``run`` is then called once to begin with, and before and after the window,
+            with ``stage.memory`` to keep something in between; only the last call's result is used.
         long_only: not part of the short form unless it is asked for by name.
     """
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Runner", "count_steps", "turns"]
 
 FAILURES_ALLOWED = 2
+SETTLING_SECONDS = 3.0
+"""What starting and a cell left to do, such as writing history, is done after that time; it is not idleness."""
 
 
 def turns(stages: Sequence[Stage], round_number: int) -> list[Stage]:
@@ -40,7 +42,7 @@ def turns(stages: Sequence[Stage], round_number: int) -> list[Stage]:
 def count_steps(probes: Sequence[Probe], stages: Sequence[Stage], form: Form, rounds: int | None = None) -> int:
     """How many turns a run has."""
     return sum(
-        (2 if probe.window else rounds or probe.rounds.of(form))
+        (3 if probe.window else rounds or probe.rounds.of(form))
         for probe in probes
         for stage in stages
         if probe.needs <= stage.kernel.features
@@ -122,14 +124,13 @@ class Runner:
         return True
 
     def _watch(self, probe: Probe, stages: Sequence[Stage], seconds: int) -> None:
-        """Look, leave all kernels alone, look again."""
-        for stage in stages:
-            self.display.step(probe.title, stage.kernel.name)
-            _ = stage.session
-        # What starting left to do is done after a moment; it belongs to the start.
-        time.sleep(min(2.0, seconds / 3))
-        alive = [stage for stage in stages if self._take_turn(probe, stage, keep=False)]
-        time.sleep(seconds)
+        """Look, so that all that a first look does is done; then look, leave all kernels alone, and look again."""
+        alive = list(stages)
+        for pause in (SETTLING_SECONDS, seconds):
+            for stage in alive:
+                self.display.step(probe.title, stage.kernel.name)
+            alive = [stage for stage in alive if self._take_turn(probe, stage, keep=False)]
+            time.sleep(pause)
         for stage in alive:
             self.display.step(probe.title, stage.kernel.name)
             self._take_turn(probe, stage)

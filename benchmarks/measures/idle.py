@@ -30,7 +30,7 @@ def look(stage: Stage) -> Readings:
     session = stage.session
     pid = session.process.pid
     if "idle" not in stage.memory:
-        session.client.round_trip("execute_request", {"code": "pass", "store_history": True})
+        session.client.round_trip("execute_request", {"code": "pass", "silent": False, "store_history": True})
     counted, used, now = voluntary_switches(pid), session.cpu(), time.perf_counter()
     before = stage.memory.get("idle")
     stage.memory["idle"] = (counted, used, now)
