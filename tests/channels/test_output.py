@@ -135,21 +135,23 @@ def test_closing_releases_producers_and_refuses_what_comes() -> None:
 def test_a_signal_handler_that_raises_ends_the_wait_and_nothing_is_lost() -> None:
     queue = OutputQueue(10)
     main = threading.get_ident()
-    waiting = threading.Event()
+    ready, over = threading.Event(), threading.Event()
 
     def own() -> None:
         wakes = threading.Semaphore(0)
         queue.attach(wakes.release)
         ready.set()
-        wakes.acquire()
-        wakes.acquire()
-        waiting.set()
-        signal.pthread_kill(main, signal.SIGUSR1)
+        wakes.acquire()  # of the text
+        wakes.acquire()  # of the wait
+        # More than once: a signal in the very moment before a thread begins to wait is seen after the wait (CPython).
+        while not over.wait(0.01):
+            signal.pthread_kill(main, signal.SIGUSR1)
 
     def interrupt(*_args: object) -> None:
-        raise KeyboardInterrupt
+        if not over.is_set():
+            over.set()
+            raise KeyboardInterrupt
 
-    ready = threading.Event()
     before = signal.signal(signal.SIGUSR1, interrupt)
     owner = threading.Thread(target=own)
     owner.start()
@@ -160,7 +162,7 @@ def test_a_signal_handler_that_raises_ends_the_wait_and_nothing_is_lost() -> Non
     finally:
         signal.signal(signal.SIGUSR1, before)
         owner.join()
-    assert (waiting.is_set(), contents(queue)) == (True, [("stdout", "x" * 100, "a")])
+    assert contents(queue) == [("stdout", "x" * 100, "a")]
 
 
 def test_a_finalizer_that_prints_in_the_middle_of_a_print_is_no_deadlock() -> None:
