@@ -229,7 +229,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
 
     def closing_begins(self) -> None:
         if hasattr(self, "kernel"):
-            self.kernel.cut_cells("shutdown")
+            self.kernel.close_lanes()
 
     def handle_msg(self, msg_json: str, buffers: Buffers = None) -> None:
         """Take a message from the host; returns at once.

@@ -75,8 +75,8 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-async def watch_signals(receiver: socket.socket, stop: Callable[[], object], poke: Callable[[], object]) -> None:
-    """In the I/O loop: stop on SIGTERM or SIGHUP, and let the shell's loop turn at every signal."""
+async def watch_signals(receiver: socket.socket, stop: Callable[[], object], came: Callable[[bytes], object]) -> None:
+    """In the I/O loop: tell ``came`` the numbers of signals that have come, and stop on SIGTERM or SIGHUP."""
     while True:
         await trio.lowlevel.wait_readable(receiver)
         try:
@@ -85,7 +85,7 @@ async def watch_signals(receiver: socket.socket, stop: Callable[[], object], pok
             continue
         if not numbers:
             return
-        poke()
+        came(numbers)
         if any(number in STOPPING_SIGNALS for number in numbers):
             stop()
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import anyio
 import trio
@@ -26,6 +27,7 @@ from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
+from async_kernel.shell.user_io import user_io
 from async_kernel.slot import HasInterface
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import BindError, CurveKeys, Ports
@@ -235,7 +237,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             receiver = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
             self.kernel.interrupts_by_signal = threading.current_thread() is threading.main_thread()
             if receiver is not None:
-                io.start_soon(watch_signals, receiver, self.stop, self._poke)
+                io.start_soon(watch_signals, receiver, self.stop, self._signal_came)
         if not self._launched:
             return
         parent = os.environ.get("JPY_PARENT_PID", "")
@@ -252,8 +254,22 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
                     stack.callback(handler.setStream, handler.stream)
                     handler.setStream(terminal)
-            self._terminal = fds.originals
+            if not self.quiet:
+                out = stack.enter_context(open(fds.originals[0], "w", encoding="utf-8", errors="replace", closefd=False))
+                self._echo = out, terminal
             yield fds
+
+    @contextmanager
+    def user_io(self, wire: Wire) -> Generator[None]:
+        """Put the user's streams in place; a launched kernel has all output, and echoes it if it is not quiet."""
+        if not self._launched:
+            with super().user_io(wire):
+                yield
+            return
+        with user_io(wire, fallback=self._last_parent, fds=(1, 2), echo=self._echo):
+            yield
+
+    _echo: tuple[TextIO, TextIO] | None = None
 
     def _last_parent(self) -> Header | None:
         return self.kernel.last_parent()
@@ -261,16 +277,18 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     def _on_sigint(self, frame: Any) -> None:
         self.kernel.on_sigint(frame)
 
-    def _poke(self) -> None:
-        """Let the shell's loop turn, so that Python's signal handlers run."""
+    def _signal_came(self, numbers: bytes) -> None:
+        """In the I/O loop: let the shell's loop turn, so that Python's signal handlers run."""
+        if signal.SIGINT in numbers:
+            self.io.start_soon(self.kernel.insist_on_sigint)
         if self._token is not None:
-            self._token.call_soon(bool)
+            self._token.call_soon(_turn)
 
     def closing_begins(self) -> None:
         if not hasattr(self, "io"):
             return
         self.io.stop_reading()
-        self.kernel.cut_cells("shutdown")
+        self.kernel.close_lanes()
         self.io.start_soon(self._enforce_grace)
 
     async def _enforce_grace(self) -> None:
@@ -309,6 +327,10 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     connect_iopub = _not_a_client
     connect_shell = _not_a_client
     connect_stdin = _not_a_client
+
+
+def _turn() -> None:
+    """Be Python code: a loop written in C, such as uvloop's, handles signals only while it runs some."""
 
 
 def _says(written: dict[str, Any], info: dict[str, Any]) -> bool:

@@ -102,7 +102,7 @@ def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell | Request, rea
         if lane.queue.withdraw(request):
             abort(kernel, request, cause="cancel", reason=reason)
     else:
-        state = lane.interrupter.interrupt(cell, "cancel", reason)  # pyright: ignore[reportArgumentType] -- a Cell
+        state = kernel.cut(lane, cell, "cancel", reason)  # pyright: ignore[reportArgumentType] -- a Cell
     return {"id": request.msg_id, "kind": "cell", "state": state}
 
 

@@ -97,7 +97,7 @@ def _deadline(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Generator[Non
         with anyio.move_on_after(cell.timeout):
             await over
             return
-        lane.interrupter.interrupt(cell, "deadline")
+        kernel.cut(lane, cell, "deadline")
 
     kernel.beside.start_soon(watch)
     try:
@@ -128,7 +128,7 @@ async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
         if error is None:
             kernel.reply_cut_short(cell)
             raise
-        content = kernel.shell.format_error(error)
+        content = kernel.error_content(error)
         kernel.wire.publish("error", content, parent=cell.request.header)
         count = kernel.shell.execution_count
         return {"status": "error", "execution_count": count, "user_expressions": {}, "payload": [], **content}

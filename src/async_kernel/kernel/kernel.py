@@ -21,6 +21,7 @@ from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
 from async_kernel.kernel.beside import TasksBeside
+from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.helper import HelperLane
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
@@ -149,7 +150,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             try:
                 yield self
             finally:
-                self.cut_cells("shutdown")
+                self.close_lanes()
                 await self.beside.close()
                 self._lanes.cancel_scope.cancel()
 
@@ -162,11 +163,12 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             await self._lanes.start(lane)
         self.started = True
 
-    def cut_cells(self, cause: Cause, reason: str | None = None) -> None:
-        """Cut short whatever cell runs; from any thread."""
+    def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
+        """Cut short whatever cell runs, and let none begin; from any thread."""
         for lane in self.lanes():
+            lane.queue.stop()
             for cell in list(lane.cells):
-                lane.interrupter.interrupt(cell, cause, reason)
+                self.cut(lane, cell, cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
@@ -231,7 +233,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._status("busy", request)
         try:
             self._answer(request, handler(self, request))  # pyright: ignore[reportArgumentType] -- it does not wait
-        except Exception as exc:  # noqa: BLE001 -- a fault of a handler is an error reply, the kernel lives
+        except BaseException as exc:  # noqa: BLE001 -- a fault of a handler, or a SystemExit of user code that it
+            # calls, is an error reply: the kernel lives. Nothing here is cancelled.
             self._answer(request, self._error(request, exc))
         finally:
             if not self._is_deferred(request):
@@ -256,7 +259,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             if inspect.isawaitable(content):
                 content = await content
             self._answer(request, content)
-        except Exception as exc:  # noqa: BLE001 -- as above
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as exc:  # noqa: BLE001 -- as above; user code may raise SystemExit where it is not asked
             self._answer(request, self._error(request, exc))
         finally:
             self._status("idle", request)
@@ -267,7 +272,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             buffers = content.pop("buffers", None) or ()
             self.wire.reply(request, content, buffers=buffers)
 
-    def _error(self, request: Request, exc: Exception) -> Content | None:
+    def _error(self, request: Request, exc: BaseException) -> Content | None:
         if isinstance(exc, RequestError):
             self.log.warning("%s", exc)
         else:
@@ -351,16 +356,31 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         lane = self.main if subshell_id is None else self.subshells.get(subshell_id)
         now = time.monotonic()
         again, self._interrupted_at = now - self._interrupted_at < AGAIN_S, now
-        state = lane.cut_foreground("interrupt")
+        foreground = lane.foreground
+        state = "ended" if foreground is None else self.cut(lane, foreground, "interrupt")
         if again:
             for cell in list(lane.cells):
-                lane.interrupter.interrupt(cell)
+                self.cut(lane, cell, "interrupt")
+        if state == "blocking" and lane is self.main and self.interrupts_by_signal:
+            interrupt_children(self.log)
+        return state
+
+    def cut(self, lane: ShellLane, cell: Cell, cause: Cause, reason: str | None = None) -> Interrupted:
+        """Cut one cell short, and see to it that it notices; from any thread."""
+        state = lane.interrupter.interrupt(cell, cause, reason)
+        if lane.interrupter.by_signal:
+            self.beside.start_soon(lane.interrupter.insist, cell)
         return state
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""
         if self.started:
             self.main.interrupter.on_sigint(frame)
+
+    async def insist_on_sigint(self) -> None:
+        """A SIGINT has come from outside: make sure that a blocking cell notices it; a task of another loop."""
+        if self.started and (cell := self.main.foreground) is not None:
+            await self.main.interrupter.insist_on_noticing(cell)
 
     def shut_down(self, request: Request, *, restart: bool) -> None:
         """Stop because a client asked for it; it is answered when the cells have ended."""
@@ -377,11 +397,20 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def reply_cut_short(self, cell: Cell) -> None:
         """Answer a cell whose lane is being cancelled under it."""
         cell.cause = cell.cause or "shutdown"
-        content = self.shell.format_error(KeyboardInterrupt("the kernel is shutting down"))
+        content = self.error_content(KeyboardInterrupt("the kernel is shutting down"))
         self.wire.reply(cell.request, {"status": "error", "execution_count": self.shell.execution_count, **content})
 
+    def error_content(self, exc: BaseException) -> Content:
+        """The error fields of a message, as the shell formats them; plainly, if the exception makes it fail."""
+        try:
+            return self.shell.format_error(exc)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException:  # noqa: BLE001 -- formatting calls the user's __str__ and __repr__
+            return error_content(exc)
+
     def _background_task_failed(self, exc: BaseException, request: Request | None) -> None:
-        self.wire.publish("error", self.shell.format_error(exc), parent=request.header if request else None)
+        self.wire.publish("error", self.error_content(exc), parent=request.header if request else None)
 
     # -- as ipykernel's, for libraries that reach for them ---------------------------------------------------
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cell import Cause, Cell
-    from async_kernel.shell.interrupts import Interrupted
+    from async_kernel.shell.cell import Cell
     from async_kernel.typing import Header
 
 __all__ = ["ShellLane"]
@@ -146,7 +145,3 @@ class ShellLane:
     def foreground(self) -> Cell | None:
         """The cell that runs."""
         return None if self._interrupter is None else self._interrupter.foreground
-
-    def cut_foreground(self, cause: Cause, reason: str | None = None) -> Interrupted:
-        """Cut the cell that runs short; from any thread, also before the lane is open."""
-        return "ended" if self._interrupter is None else self._interrupter.interrupt(None, cause, reason)

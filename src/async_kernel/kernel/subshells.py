@@ -87,7 +87,8 @@ class Subshells:
         lane = self.get(subshell_id)
         del self._lanes[subshell_id]  # nothing more is submitted to it
         ended = self._ended[subshell_id]
-        lane.cut_foreground("shutdown", "the subshell was deleted")
+        for cell in list(lane.cells):
+            self._kernel.cut(lane, cell, "shutdown", "the subshell was deleted")
         self._scopes[subshell_id].cancel()
         await ended.wait()
 

@@ -19,13 +19,13 @@ def error_content(exc: BaseException) -> Content:
     """The error fields of a reply, without the status: ``ename``, ``evalue``, ``traceback`` (lines)."""
     try:
         evalue = str(exc)
-    except Exception as broken:  # noqa: BLE001 -- the user's __str__ may do anything
+    except BaseException as broken:  # noqa: BLE001 -- the user's __str__ may do anything
         evalue = f"<{type(exc).__name__} whose text cannot be had: {type(broken).__name__}>"
     if isinstance(exc, RequestError):
         lines = [evalue]
     else:
         try:
             lines = traceback.format_exception(exc)
-        except Exception:  # noqa: BLE001 -- as above
+        except BaseException:  # noqa: BLE001 -- as above
             lines = [f"{type(exc).__name__}: {evalue}"]
     return {"ename": type(exc).__name__, "evalue": evalue, "traceback": lines}

@@ -49,6 +49,7 @@ class Cell:
         timeout: seconds that the code may take; 0 is for ever.
         cause: why it was cut short, None if it was not.
         reason: words that came with the cause.
+        task_id: of the task that runs it.
         gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
     """
 
@@ -61,6 +62,7 @@ class Cell:
         self.reason: str | None = None
         self.began: float | None = None
         self.ended: float | None = None
+        self.task_id: int | None = None
         self._scope: anyio.CancelScope | None = None
         self._waits: list[Callable[[BaseException], object]] = []
         self._waits_lock = threading.Lock()
@@ -84,6 +86,7 @@ class Cell:
     @contextlib.contextmanager
     def running(self) -> Generator[Self]:
         """The time from the cell's begin to its end; sets the context variable."""
+        self.task_id = anyio.get_current_task().id
         self.began = time.monotonic()
         token = current_cell.set(self)
         try:

@@ -24,6 +24,10 @@ import threading
 import types
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
+
+from async_kernel.lifetime.pending import Pending
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
@@ -31,6 +35,10 @@ if TYPE_CHECKING:
     from async_kernel.shell.cell import Cause, Cell
 
 __all__ = ["Gate", "Interrupter", "Interrupted"]
+
+RESEND_S = 0.02
+"""Seconds after which an unhandled signal is sent again: longer than the main thread needs for its next bytecode,
+which with several threads can be a switch interval (5 ms) or two; shorter than a person notices."""
 
 Interrupted = Literal["awaiting", "blocking", "queued", "ended"]
 """How an interrupt found its cell."""
@@ -61,9 +69,11 @@ class Gate:
         step: Callable[[Any], Any] = coro.send
         value: Any = None
         while True:
-            if self.pending and step == coro.send:
+            if self.pending:
+                # Asleep, it is woken by its scope's cancellation, which says the same: once is enough.
                 self.pending = False
-                step, value = coro.throw, KeyboardInterrupt()
+                if step == coro.send:
+                    step, value = coro.throw, KeyboardInterrupt()
             trap: list[Any] = []
             try:
                 self._enter()
@@ -104,18 +114,26 @@ class Gate:
         """Whether the frame is the gate's own code, where nothing may be raised."""
         return frame is not None and frame.f_code in _GATE_CODES
 
-    def strike(self) -> bool:
+    def strike(self, exc: type[KeyboardInterrupt] = KeyboardInterrupt) -> bool:
         """Raise KeyboardInterrupt in the cell at its thread's next bytecode; False if it is not on the stack.
 
-        Not for the main thread while it has our signal handler.
+        Then it is raised at the cell's next step, if it makes one.
         """
         with self._lock:
             if not self.inside:
+                self.pending = True
                 return False
             if not self._armed:
                 self._armed = True
-                _set_async_exc(self._thread_id, KeyboardInterrupt)
+                _set_async_exc(self._thread_id, exc)
             return True
+
+    def withdraw(self) -> None:
+        """Take back a strike that has not been raised yet; in the gate's thread."""
+        with self._lock:
+            if self._armed:
+                _set_async_exc(self._thread_id, None)
+                self._armed = False
 
 
 _GATE_CODES = frozenset({Gate.drive.__code__, Gate._enter.__code__, Gate._leave.__code__})  # noqa: SLF001
@@ -138,9 +156,12 @@ class Interrupter:
         self.by_signal = by_signal
         self.foreground: Cell | None = None
         self._signalled: Cell | None = None
+        self._handled: Pending[None] = Pending()
 
     def interrupt(self, cell: Cell | None = None, cause: Cause = "interrupt", reason: str | None = None) -> Interrupted:
         """Cut ``cell`` (the foreground cell when None) short; from any thread.
+
+        With a signal, :meth:`insist` must follow.
 
         Returns:
             what it was doing: ``blocking`` means that it holds the loop, so that a C call which does not
@@ -150,16 +171,42 @@ class Interrupter:
         if cell is None or cell.state == "ended":
             return "ended"
         state = cell.state
+        if self.by_signal:
+            self._handled, self._signalled = Pending(), cell
         cell.cut(cause, reason)
         if state == "queued":
             cell.gate.pending = True  # it is thrown in at the first line
             return "queued"
         if self.by_signal:
-            self._signalled = cell
             raise_sigint_in_main_thread()
         else:
             cell.gate.strike()
         return "blocking" if state == "blocking" else "awaiting"
+
+    async def insist(self, cell: Cell) -> None:
+        """Make sure that the signal for ``cell`` was handled; a task of another loop.
+
+        CPython looks for signals before it gives the GIL away, not after it has it back. One that is sent in between lies there
+        unhandled if the main thread enters a C call that blocks next, until the next signal ends that call. And a C call may
+        ignore SIGINT, as ``system(3)`` does: then it is raised when that call returns, by an asynchronous exception.
+        """
+        if not self.by_signal:
+            return
+        handled = self._handled
+        struck = type("KeyboardInterrupt", (KeyboardInterrupt,), {"__init__": lambda _: handled.set_result(None)})
+        while cell.state != "ended":
+            with anyio.move_on_after(RESEND_S):
+                await handled
+                return
+            cell.gate.strike(struck)
+            raise_sigint_in_main_thread()
+
+    async def insist_on_noticing(self, cell: Cell) -> None:
+        """The same for a signal that somebody else has sent; the handler has run when the cell has a cause."""
+        await anyio.sleep(RESEND_S)
+        while cell.cause is None and cell.state == "blocking":
+            raise_sigint_in_main_thread()
+            await anyio.sleep(RESEND_S)
 
     def on_sigint(self, frame: types.FrameType | None) -> None:
         """Our SIGINT handler's work: called in the main thread, at the frame that the signal interrupted.
@@ -167,18 +214,27 @@ class Interrupter:
         Raises:
             KeyboardInterrupt: exactly when that frame belongs to the cell that is meant: the one that
                 :meth:`interrupt` has signalled for, otherwise (Control-C in a terminal) the foreground cell.
+            asyncio.CancelledError: the same, in a child task of the cell on asyncio, whose loop a KeyboardInterrupt
+                would end.
         """
         cell, self._signalled = self._signalled or self.foreground, None
+        self._handled.set_result(None)
         if cell is None or cell.state == "ended":
             return
+        cell.gate.withdraw()
         if cell.cause is None:
             cell.cut("interrupt")
         if not cell.gate.inside:
-            if _in_child_of(cell) and not _trio_protects(frame):
-                raise KeyboardInterrupt
-            return  # it awaits: its scope is being cancelled
-        if cell.gate.owns_frame(frame) or _trio_protects(frame):
-            return  # between two steps, or inside trio: cancelling the scope reaches it at this very await
+            if _in_child_of(cell):
+                _raise_in_child(cell, frame)
+            # Asleep, its scope is being cancelled. Between two steps, it comes at the next one.
+            cell.gate.pending = True
+            return
+        if cell.gate.owns_frame(frame):
+            cell.gate.pending = True
+            return
+        if _trio_protects(frame):
+            return  # inside trio: cancelling the scope reaches it at this very await
         raise KeyboardInterrupt
 
 
@@ -193,10 +249,32 @@ def raise_sigint_in_main_thread() -> None:
 
 
 def _in_child_of(cell: Cell) -> bool:
-    """Whether the context that is running now is a task of the cell's own (a nursery child of its code)."""
+    """Whether what runs now is a task of the cell's own: a nursery child of its code."""
     from async_kernel.shell.cell import current_cell  # noqa: PLC0415 -- cell imports this module
 
-    return current_cell.get() is cell and cell.token.backend == "trio"
+    if current_cell.get() is not cell:
+        return False
+    try:
+        return anyio.get_current_task().id != cell.task_id
+    except (RuntimeError, anyio.NoEventLoopError):
+        return False
+
+
+def _raise_in_child(cell: Cell, frame: types.FrameType | None) -> None:
+    if cell.token.backend == "trio":
+        if not _trio_protects(frame):
+            raise KeyboardInterrupt
+    elif _in_asyncio_task():
+        raise sys.modules["asyncio"].CancelledError
+
+
+def _in_asyncio_task() -> bool:
+    """Whether a step of a task is on the stack, so that an exception ends that task and not the loop."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is not None and asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 def _trio_protects(frame: types.FrameType | None) -> bool:

@@ -40,6 +40,7 @@ class Lane:
         self._token: LoopToken | None = None
         self._wake: anyio.Event | None = None
         self._waking = False
+        self._stopped = False
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -68,6 +69,10 @@ class Lane:
         if self._wake is not None:
             self._wake.set()
 
+    def stop(self) -> None:
+        """Serve nothing more after what is being served; from any thread. What waits stays in the queue."""
+        self._stopped = True
+
     def queued(self) -> list[Request]:
         """What waits at this moment."""
         return list(self._queue)
@@ -92,10 +97,10 @@ class Lane:
         self._token = current_loop_token()
         task_status.started()
         while True:
-            while self._queue:
+            while self._queue and not self._stopped:
                 await self._serve(self._queue.popleft())
                 await anyio.lowlevel.checkpoint()  # a row of synchronous cells must not starve the loop's other tasks
             self._wake = anyio.Event()
-            if not self._queue:
+            if self._stopped or not self._queue:
                 await self._wake.wait()
             self._wake = None

@@ -1,0 +1,33 @@
+"""Child processes that a blocking cell waits for.
+
+``os.system`` and the like ignore SIGINT in the kernel while they wait: only the child's end lets them return. In a terminal
+Control-C reaches the children, too, as they are in the same process group; here it is sent to them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["interrupt_children"]
+
+
+def interrupt_children(log: logging.Logger) -> None:
+    """Send SIGINT to the children in this process's group; those that were put into a group of their own are left alone."""
+    if not hasattr(os, "getpgid"):
+        return
+    import psutil  # noqa: PLC0415 -- few cells are interrupted
+
+    group = os.getpgrp()
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if os.getpgid(child.pid) == group:
+                os.kill(child.pid, signal.SIGINT)
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            log.warning("The child process %s may not be interrupted by this user.", child.pid)
