@@ -1,13 +1,25 @@
-"""Threads that belong to a task: the only place that makes one."""
+"""Threads that belong to a task: the only place that makes one.
+
+The task that awaits one of these functions owns the thread: it waits for the thread's end whatever happens, and joins
+it. What the thread raises is raised in the task. When the task is cancelled the thread is asked to end, the task goes
+on waiting (shielded, for a thread cannot be left), and then the cancellation goes on. So a thread is a task like any
+other, and lives in a nursery by ``nursery.start_soon(partial(run_in_owned_thread, ...))``.
+
+Order at the end: the thread's function has returned, its outcome is stored, the loop is told (the thread's last act),
+the task joins the thread (microseconds), the task returns.
+
+The thread has a copy of the task's context variables, unless another context is given. It is no daemon.
+"""
 
 from __future__ import annotations
 
 import threading
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import outcome
+import sniffio
 
 from async_kernel.lifetime.loop_token import current_loop_token
 
@@ -17,36 +29,73 @@ if TYPE_CHECKING:
     from async_kernel.typing import Backend
 
 __all__ = ["run_in_owned_thread", "run_loop_in_owned_thread"]
+
 T = TypeVar("T")
 
 
-async def run_in_owned_thread(fn: Callable[[], T], *, name: str, cancel: Callable[[], object]) -> T:
-    """Run ``fn()`` in a new thread and wait for its end; ``cancel()`` is called when this is cancelled."""
+async def run_in_owned_thread(
+    fn: Callable[[], T],
+    *,
+    name: str,
+    cancel: Callable[[], object],
+    context: Context | None = None,
+    no_debug: bool = False,
+) -> T:
+    """Run ``fn()`` in a new thread and wait for its end. Under trio and asyncio.
+
+    Args:
+        fn: what the thread does.
+        name: of the thread.
+        cancel: asks ``fn`` to return soon. Called in the loop, at most once, when this is cancelled; possibly before
+            ``fn`` has begun or when it has returned.
+        context: what ``fn`` runs in, entered by nobody else; None: a copy of the task's.
+        no_debug: mark the thread so that debuggers (pydevd) pass it by: a thread of the kernel, not of the user.
+
+    Returns:
+        what ``fn`` returned.
+
+    Raises:
+        BaseException: what ``fn`` raised, also when this was cancelled meanwhile.
+        RuntimeError: if the system gives no thread.
+    """
     token = current_loop_token()
     ended = anyio.Event()
-    result: outcome.Outcome[T] | None = None
-    context = copy_context()
+    outcomes: list[outcome.Outcome[T]] = []  # the outcome leaves it when it is unwrapped: no cycle with the traceback
+    if context is None:
+        context = copy_context()
+        context.run(sniffio.current_async_library_cvar.set, None)  # no loop runs in the new thread
 
     def work() -> None:
-        nonlocal result
-        result = outcome.capture(context.run, fn)
+        outcomes.append(outcome.capture(context.run, fn))
         token.call_soon(ended.set)
 
-    thread = threading.Thread(target=work, name=name)
+    thread = threading.Thread(target=work, name=name, daemon=False)
+    if no_debug:
+        thread.pydev_do_not_trace = True  # pyright: ignore[reportAttributeAccessIssue] -- pydevd looks for it
     thread.start()
     try:
         await ended.wait()
     except BaseException:
-        cancel()
-        with anyio.CancelScope(shield=True):
-            await ended.wait()
-        thread.join()
-        if isinstance(result, outcome.Error):
-            result.unwrap()
+        try:
+            cancel()
+        finally:
+            await _end_of(ended)
+            thread.join()
+        if isinstance(outcomes[0], outcome.Error):
+            outcomes.pop().unwrap()  # a failure while it was ending must not be lost
         raise
     thread.join()
-    assert result is not None
-    return result.unwrap()
+    return outcomes.pop().unwrap()
+
+
+async def _end_of(ended: anyio.Event) -> None:
+    """Wait whatever comes."""
+    while not ended.is_set():
+        try:
+            with anyio.CancelScope(shield=True):
+                await ended.wait()
+        except anyio.get_cancelled_exc_class():
+            continue  # asyncio's Task.cancel() reaches into shields; this is being cancelled already
 
 
 async def run_loop_in_owned_thread(
@@ -55,27 +104,45 @@ async def run_loop_in_owned_thread(
     name: str,
     backend: Backend,
     backend_options: Mapping[str, Any] | None = None,
-) -> T | None:
-    """Run ``main()`` in a loop of its own in a new thread; our cancellation cancels its root scope."""
+    context: Context | None = None,
+    no_debug: bool = False,
+) -> T:
+    """Run ``main()`` in a loop of its own in a new thread and wait for the loop's end.
+
+    When this is cancelled, a scope around ``main()`` is cancelled in there.
+
+    Args:
+        main: called and awaited in the new loop.
+        backend: the async library of the new loop, whatever the present one.
+        backend_options: as for :func:`anyio.run`: for asyncio, ``{"use_uvloop": True}`` makes it uvloop's.
+        name: of the thread.
+        context: what the loop runs in, entered by nobody else; None: a copy of the task's.
+        no_debug: as for :func:`run_in_owned_thread`.
+
+    Raises:
+        BaseException: what ``main`` raised, also when this was cancelled meanwhile.
+        LookupError: if the async library is not installed.
+        RuntimeError: if the system gives no thread.
+    """
+    scopes: list[Callable[[], object]] = []
     cancelled = False
-    stop: Callable[[], object] = bool
 
     def cancel() -> None:
         nonlocal cancelled
         cancelled = True
-        stop()
+        for cancel_scope in scopes:
+            cancel_scope()
 
     async def root() -> T | None:
-        nonlocal stop
-        token = current_loop_token()
+        inside = current_loop_token()
         with anyio.CancelScope() as scope:
-            stop = lambda: token.call_soon(scope.cancel)  # noqa: E731
-            if cancelled:
+            scopes.append(lambda: inside.call_soon(scope.cancel))
+            if cancelled:  # looked at after the scope can be found: one of the two sees the other
                 scope.cancel()
             return await main()
+        return None  # cancelled, and so is the task that waits
 
     def work() -> T | None:
-        # A fresh context: the caller's says that its own async library runs here.
-        return Context().run(anyio.run, root, backend=str(backend), backend_options=dict(backend_options or {}))
+        return anyio.run(root, backend=str(backend), backend_options=dict(backend_options or {}))
 
-    return await run_in_owned_thread(work, name=name, cancel=cancel)
+    return cast("T", await run_in_owned_thread(work, name=name, cancel=cancel, context=context, no_debug=no_debug))
