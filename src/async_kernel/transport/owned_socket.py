@@ -56,7 +56,8 @@ class OwnedSocket:
 
     def __init__(self, socket: zmq.Socket[bytes], token: TrioToken) -> None:
         self.socket = socket
-        self._send = socket.send
+        # The send below pyzmq's Python-level one, which has options that we do not use: half the time for a message.
+        self._send = cast("Callable[[Frame, int], object]", super(zmq.Socket, socket).send)
         self._recv = socket.recv
         self._getsockopt = cast("Callable[[int], int]", socket.getsockopt)
         self._bell = make_doorbell(int(socket.FD), token)
