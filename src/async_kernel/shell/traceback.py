@@ -9,6 +9,7 @@ The text is a list of strings, coloured; joined by newlines it is the ``tracebac
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from IPython.core.ultratb import AutoFormattedTB
 
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cancellation import is_cancellation
+from async_kernel.shell.highlighting import formatter_for, prepare_lines
 
 __all__ = ["CellTB", "trim"]
 
@@ -61,6 +63,7 @@ class CellTB(AutoFormattedTB):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._gathering = threading.local()  # an error may be formatted in each thread at the same time
         self._alone: set[int] = set()  # ids of the errors that are formatted without what is chained to them
 
     def structured_traceback(
@@ -84,6 +87,28 @@ class CellTB(AutoFormattedTB):
             return super().structured_traceback(type(evalue), evalue, self.tb, 0, context)
         except Exception:  # noqa: BLE001 -- IPython's formatter meets sources and reprs of every kind
             return _plain(evalue, self.tb)
+
+    # -- source lines ----------------------------------------------------------------------------------------
+
+    @property
+    def has_colors(self) -> bool:
+        """Whether the theme has any; not while frames are gathered."""
+        return super().has_colors and not getattr(self._gathering, "records", False)
+
+    def get_records(self, etb: TracebackType, context: int, tb_offset: int) -> Any:
+        """As IPython's, but without the formatter that it would make for this one error."""
+        self._gathering.records = True
+        try:
+            return super().get_records(etb, context, tb_offset)
+        finally:
+            self._gathering.records = False
+
+    def format_record(self, frame_info: Any) -> str:
+        """As IPython's, with lines that are coloured already."""
+        frame = getattr(frame_info, "_sd", None)
+        if self.has_colors and hasattr(frame, "executing"):  # neither a raw frame nor one that repeats
+            prepare_lines(frame, formatter_for(self._theme_name, self.tb_highlight))
+        return super().format_record(frame_info)
 
     # -- chains and groups -----------------------------------------------------------------------------------
 
