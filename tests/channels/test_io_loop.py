@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket as sockets
@@ -124,7 +125,8 @@ async def running(settings: IOSettings | None = None, **options: Any) -> AsyncGe
 
 
 def leftovers() -> tuple[set[str], int]:
-    """Threads of ours, and open descriptors."""
+    """Threads of ours, and open descriptors (without what other tests left to the collector)."""
+    gc.collect()
     threads = {thread.name for thread in threading.enumerate() if thread.name.startswith("async-kernel")}
     return threads, len(os.listdir("/proc/self/fd"))
 
