@@ -47,7 +47,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     file = tmp_path / "example.py"
     file.write_text(request.param.code, "utf-8")
-    return [sys.executable, "-X", "dev", str(file)]
+    return [sys.executable, "-W", "default", "-X", "faulthandler", str(file)]
 
 
 @pytest.mark.parametrize(
