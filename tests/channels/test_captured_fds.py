@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,12 +85,12 @@ def test_the_descriptors_are_given_back() -> None:
         saved = os.dup(1)
         os.dup2(file.fileno(), 1)
         try:
-            before, descriptors = state(), set(os.listdir("/proc/self/fd"))
+            before, descriptors = state(), set(Path("/proc/self/fd").iterdir())
             with captured_fds() as fds:
                 os.write(fds.originals[0], b"to the original\n")
                 os.write(1, b"not read by anybody\n")
                 during = state()
-            after, left = state(), set(os.listdir("/proc/self/fd"))
+            after, left = state(), set(Path("/proc/self/fd").iterdir())
         finally:
             os.dup2(saved, 1)
             os.close(saved)

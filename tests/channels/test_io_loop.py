@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 import pytest
 import zmq
 from anyio import to_thread
@@ -66,7 +67,12 @@ class Client:
     def __init__(self, context: OwningContext, io: IOLoop) -> None:
         self.session = Session(key=b"key")
         self._sockets: dict[str, Any] = {}
-        for kind, channel in ((zmq.DEALER, "shell"), (zmq.DEALER, "control"), (zmq.DEALER, "stdin"), (zmq.SUB, "iopub")):
+        for kind, channel in (
+            (zmq.DEALER, "shell"),
+            (zmq.DEALER, "control"),
+            (zmq.DEALER, "stdin"),
+            (zmq.SUB, "iopub"),
+        ):
             socket = self._sockets[channel] = context.socket(kind)
             if kind == zmq.SUB:
                 socket.subscribe(b"")
@@ -128,14 +134,16 @@ def leftovers() -> tuple[set[str], int]:
     """Threads of ours, and open descriptors (without what other tests left to the collector)."""
     gc.collect()
     threads = {thread.name for thread in threading.enumerate() if thread.name.startswith("async-kernel")}
-    return threads, len(os.listdir("/proc/self/fd"))
+    return threads, len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_requests_and_outputs_of_both_channels(clients: Clients) -> None:
     async with running() as rig:
         client = clients.connect(rig.io)
         welcome = await client(client.get, "iopub")
-        replies = [await client(client.ask, channel, "x_request", {"echo": channel}) for channel in ("shell", "control")]
+        replies = [
+            await client(client.ask, channel, "x_request", {"echo": channel}) for channel in ("shell", "control")
+        ]
         outputs = [await client(client.get, "iopub") for _ in range(4)]
     assert welcome["msg_type"] == "iopub_welcome"
     assert [(reply["msg_type"], reply["content"]) for reply in replies] == [
@@ -261,12 +269,12 @@ async def test_one_client_is_asked_and_answers_after_all_output(clients: Clients
         await client(client.get, "iopub")  # the welcome of the other
         client.send("shell", "execute_request", {"code": ""})
         while not rig.requests:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         answer: Pending[str] = Pending()
         rig.io.stream("stdout", "before", parent=rig.requests[0].header)
         rig.io.ask_input(rig.requests[0], "name? ", answer)
         question = await client(client.get, "stdin")
-        before = client._sockets["iopub"].poll(0)  # noqa: SLF001
+        before = client._sockets["iopub"].poll(0)
         client.send("stdin", "input_reply", {"value": "Ada"})
         value = await answer
     assert (question["content"], bool(before), value) == ({"prompt": "name? ", "password": False}, True, "Ada")
@@ -276,14 +284,14 @@ async def test_a_client_whose_stdin_connects_late_is_asked_then(clients: Clients
     async with running() as rig:
         client = clients.connect(rig.io)
         identity, port = client.session.bsession, rig.io.ports.stdin
-        client._sockets["stdin"].close(linger=0)  # noqa: SLF001
+        client._sockets["stdin"].close(linger=0)
         client.send("shell", "execute_request", {"code": ""})
         while not rig.requests:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         answer: Pending[str] = Pending()
         rig.io.ask_input(rig.requests[0], "? ", answer)
         await anyio.wait_all_tasks_blocked()
-        late = client._sockets["stdin"] = clients.context.socket(zmq.DEALER)  # noqa: SLF001
+        late = client._sockets["stdin"] = clients.context.socket(zmq.DEALER)
         late.identity = identity
         late.connect(f"tcp://127.0.0.1:{port}")
         await client(client.get, "stdin")
@@ -313,10 +321,12 @@ async def test_garbage_on_every_channel_leaves_it_working(clients: Clients, capl
         await client(client.get, "iopub")
         for channel in ("shell", "control", "stdin"):
             for _ in range(10):
-                client._sockets[channel].send_multipart([b"garbage"] * 7)  # noqa: SLF001
-        replies = [await client(client.ask, channel, "x_request", {"echo": channel}) for channel in ("shell", "control")]
+                client._sockets[channel].send_multipart([b"garbage"] * 7)
+        replies = [
+            await client(client.ask, channel, "x_request", {"echo": channel}) for channel in ("shell", "control")
+        ]
         while rig.io.drop_counts().bad_messages < 30:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
     assert [reply["content"]["echo"] for reply in replies] == ["shell", "control"]
     assert sorted(message.split(":")[0] for message in caplog.messages if "frame" in message) == [
         "control channel",
@@ -364,8 +374,8 @@ async def test_producers_that_wait_are_released_by_the_end(clients: Clients) -> 
 
         producer = threading.Thread(target=produce)
         producer.start()
-        while not rig.io._queue._waiters:  # noqa: SLF001
-            await anyio.sleep(0)
+        while not rig.io._queue._waiters:
+            await anyio.lowlevel.checkpoint()
     producer.join()
 
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.lowlevel
 import zmq
 from jupyter_client.session import Session
 
@@ -22,6 +22,8 @@ from async_kernel.transport.owned_socket import OwnedSocket
 from tests.sockets import TaskClient
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
     from tests.sockets import OwningContext
 
 A: dict[str, Any] = {"msg_id": "a"}
@@ -282,9 +284,7 @@ async def test_the_end_refuses_what_comes_later(context: OwningContext) -> None:
 @pytest.mark.trio
 async def test_a_slow_client_gets_everything_while_the_producer_waits(context: OwningContext) -> None:
     count = 2000
-    async with publishing(
-        context, "tcp://127.0.0.1:*", iopub_limit_bytes=20_000, output_high_water_mark=2
-    ) as rig:
+    async with publishing(context, "tcp://127.0.0.1:*", iopub_limit_bytes=20_000, output_high_water_mark=2) as rig:
         client = await rig.subscriber(high_water_mark=2)
 
         def produce() -> None:
@@ -325,7 +325,7 @@ async def test_a_stalled_tcp_client_is_dropped_by_name_and_the_others_get_everyt
         healthy = await rig.subscriber()
         sent, received = await overwhelm(rig, healthy)
         while not rig.iopub.losses.clients:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
     assert (received, rig.iopub.losses.clients) == (sent, 1)
     assert "the client at 127.0.0.1:" in caplog.text
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from async_kernel.typing import Channel
 from tests.sockets import TaskClient
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from async_kernel.protocol.request import Request
     from tests.sockets import OwningContext
 
@@ -216,6 +217,6 @@ async def test_finish_sends_what_is_there_and_counts_what_comes(context: OwningC
 async def test_what_submit_raises_ends_the_channel(context: OwningContext) -> None:
     with pytest.RaisesGroup(ZeroDivisionError):
         async with serving(context) as rig:
-            rig.channel._submit = lambda _request: 1 / 0  # noqa: SLF001
+            rig.channel._submit = lambda _request: 1 / 0
             rig.client().send(rig.frames())
             await trio.sleep_forever()

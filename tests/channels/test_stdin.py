@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from async_kernel.typing import Channel
 from tests.sockets import TaskClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from tests.sockets import OwningContext
 
@@ -78,7 +77,9 @@ class Rig:
     async def asked(self, client: TaskClient) -> dict[str, Any]:
         return self.session.deserialize(self.session.feed_identities(await client.receive())[1])
 
-    async def answer(self, client: TaskClient, value: Any, parent: dict[str, Any] | None = None, **content: Any) -> None:
+    async def answer(
+        self, client: TaskClient, value: Any, parent: dict[str, Any] | None = None, **content: Any
+    ) -> None:
         message = self.session.msg("input_reply", {"value": value, **content}, parent=parent)
         client.send(self.session.serialize(message))
         await trio.testing.wait_all_tasks_blocked()

@@ -103,7 +103,7 @@ def test_a_malformed_file_is_explained(tmp_path: Path, content: str, complaint: 
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(ConnectionFileError, match="cannot read the connection file .*: No such file"):
+    with pytest.raises(ConnectionFileError, match=r"cannot read the connection file .*: No such file"):
         read_connection_file(tmp_path / "kernel.json")
 
 

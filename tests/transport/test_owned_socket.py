@@ -41,9 +41,7 @@ def owned_router(context: OwningContext) -> tuple[OwnedSocket, zmq.Socket[bytes]
 
 
 @pytest.mark.trio
-async def test_a_send_does_not_lose_the_readers_wake_up(
-    context: OwningContext, autojump_clock: object
-) -> None:
+async def test_a_send_does_not_lose_the_readers_wake_up(context: OwningContext, autojump_clock: object) -> None:
     owned, client = owned_router(context)
     descriptor = int(owned.socket.FD)
     client.send(b"request")
@@ -77,9 +75,7 @@ async def test_a_message_ends_the_wait(context: OwningContext) -> None:
 
 
 @pytest.mark.trio
-async def test_a_wake_from_another_thread_ends_the_wait(
-    context: OwningContext, autojump_clock: object
-) -> None:
+async def test_a_wake_from_another_thread_ends_the_wait(context: OwningContext, autojump_clock: object) -> None:
     owned, _ = owned_router(context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(owned.wait)
@@ -90,9 +86,7 @@ async def test_a_wake_from_another_thread_ends_the_wait(
 
 
 @pytest.mark.trio
-async def test_a_wake_before_the_wait_is_not_lost(
-    context: OwningContext, autojump_clock: object
-) -> None:
+async def test_a_wake_before_the_wait_is_not_lost(context: OwningContext, autojump_clock: object) -> None:
     owned, _ = owned_router(context)
     owned.wake()
     owned.wake()
@@ -121,9 +115,7 @@ async def test_a_wait_ends_at_its_deadline(context: OwningContext, autojump_cloc
 
 
 @pytest.mark.trio
-async def test_waiting_for_a_wake_ignores_messages(
-    context: OwningContext, autojump_clock: object
-) -> None:
+async def test_waiting_for_a_wake_ignores_messages(context: OwningContext, autojump_clock: object) -> None:
     owned, client = owned_router(context)
     client.send(b"request")
     with trio.move_on_after(3600) as scope:
@@ -172,7 +164,7 @@ async def test_an_interrupted_wake_does_not_silence_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(owned._bell, "ring", interrupted)  # noqa: SLF001
+        patch.setattr(owned._bell, "ring", interrupted)
         with pytest.raises(KeyboardInterrupt):
             owned.wake()
     owned.wake()

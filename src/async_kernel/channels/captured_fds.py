@@ -1,13 +1,14 @@
 """What C code and child processes write to file descriptors 1 and 2, as streams of the cell that runs.
 
-:func:`captured_fds` puts a pipe in the place of both descriptors and gives the very same open files back afterwards; it
-is for a kernel that owns its process, never for an embedded one. :class:`FdReader` reads the other ends in the I/O loop:
-a task that streams what comes, and :meth:`FdReader.drain`, which iopub calls before it sends a status ``idle``, so that
-what a cell's children wrote is out before the cell is done. Reading pauses while output is held up: the pipe fills, and
-the child waits.
+:func:`captured_fds` puts a pipe in the place of both descriptors and gives the very same open files back afterwards;
+it is for a kernel that owns its process, never for an embedded one. :class:`FdReader` reads the other ends in the I/O
+loop: a task that streams what comes, and :meth:`FdReader.drain`, which iopub calls before it sends a status ``idle``,
+so that what a cell's children wrote is out before the cell is done. Reading pauses while output is held up: the pipe
+fills, and the child waits.
 
-C's own buffer of stdout becomes line-buffered, as on a terminal: otherwise a ``printf`` would stay in it until the kernel
-ends. A cell that prints half a line from C calls :func:`flush_c_stdout` (not in the I/O loop, which empties the pipe).
+C's own buffer of stdout becomes line-buffered, as on a terminal: otherwise a ``printf`` would stay in it until the
+kernel ends. A cell that prints half a line from C calls :func:`flush_c_stdout` (not in the I/O loop, which empties the
+pipe).
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ class IOLoop:
     Args:
         submit: called in the I/O thread with each valid shell or control request; must not block. What it raises ends
             the loop.
-        captured: descriptors to read (see :mod:`~async_kernel.channels.captured_fds`); whoever captured gives them back.
+        captured: descriptors to read (see :mod:`~async_kernel.channels.captured_fds`); whoever captured gives them
+            back.
         current_parent: the header that captured text belongs to; called in the I/O thread.
         echo: whether captured text goes to the original descriptors, too.
 

@@ -7,8 +7,8 @@
   room. Where the transport cannot (ipc; other systems), the subscriber is passed over from then on: ZMQ leaves out one
   that was full when a message was sent without ``XPUB_NODROP``, until it reads again. Either way there is a warning and
   a count.
-- **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is known
-  already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything.
+- **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is
+  known already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything.
 - **Text is coalesced**: the first write after a silence leaves at once (or when its line is complete), what follows
   at most every 50 ms; any other message takes the text before it along, so all keep their places.
 
@@ -132,7 +132,7 @@ class IOPub:
         if client.silence >= self._settings.stalled_client_s * 0.8:
             self._note_dropped(
                 f"{client.name} took no output for {client.silence:.3g} s and was dropped "
-                f"({client.untaken} bytes and up to {self._settings.output_high_water_mark} messages were not sent to it)"
+                f"({client.untaken} bytes and up to {self._settings.output_high_water_mark} messages were not sent)"
             )
 
     # ---- in order
@@ -241,8 +241,8 @@ def message(
 ) -> Output:
     """A message for an :class:`OutputQueue`, serialized and signed. Any thread.
 
-    Args:
-        topic: the first frame, which subscriptions are compared with; by default ``kernel.<msg_type>``.
+    ``topic`` is the first frame, which subscriptions are compared with; by default ``kernel.<msg_type>``. The rest is
+    as for :meth:`Codec.encode`.
 
     Raises:
         LocalError: if it cannot be serialized.

@@ -1,13 +1,13 @@
 """What waits to be published: the side of iopub that the producing threads see.
 
 Any thread puts messages and stream text in; one owner (:mod:`~async_kernel.channels.iopub`) takes everything out, in
-order. Text is kept raw and joined where it lies: as long as nothing else of the same cell came in between, a write is an
-append to a list, under one lock (a reentrant one: a signal handler or a finalizer that prints may run anywhere, in the
-middle of a print of the same thread, too).
+order. Text is kept raw and joined where it lies: as long as nothing else of the same cell came in between, a write is
+an append to a list, under one lock (a reentrant one: a signal handler or a finalizer that prints may run anywhere, in
+the middle of a print of the same thread, too).
 
-The queue is bounded by back-pressure: whoever puts in something while more than the limit waits is held up until half of
-it has gone. A single thing of any size is taken; its producer waits afterwards. The wait holds no lock and ends when the
-owner has made room or is gone; an exception from a signal handler breaks it. The owner's thread never waits.
+The queue is bounded by back-pressure: whoever puts in something while more than the limit waits is held up until half
+of it has gone. A single thing of any size is taken; its producer waits afterwards. The wait holds no lock and ends
+when the owner has made room or is gone; an exception from a signal handler breaks it. The owner's thread never waits.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Output:
 
     @property
     def size(self) -> int:
+        """What it counts against the limit, in bytes."""
         return sum(map(len, self.frames)) + WRITE_BYTES
 
 

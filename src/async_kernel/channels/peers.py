@@ -1,7 +1,7 @@
 """Who is connected: a monitor of a bound socket, which tells of clients that come and go.
 
-It serves two ends: a client that TCP has given up because it took nothing is told from one that left, by name; and a task
-that has something for a client who is not there yet learns of his coming without touching its own socket (whose
+It serves two ends: a client that TCP has given up because it took nothing is told from one that left, by name; and a
+task that has something for a client who is not there yet learns of his coming without touching its own socket (whose
 descriptor shows that there is mail, but not which).
 
 ZMQ reports a connection by its file descriptor and, when it ends, by the same number, which may mean something else by

@@ -1,8 +1,8 @@
 """A channel of requests and replies; shell and control are two of it. One task owns the ROUTER socket.
 
-Requests are checked (:mod:`~async_kernel.transport.codec`) and handed to ``submit`` in the I/O loop. Whatever else comes
-in is reported, a few times per minute at most, and forgotten: the next valid request is served. Replies are packed in
-the thread that answers and sent by the owner.
+Requests are checked (:mod:`~async_kernel.transport.codec`) and handed to ``submit`` in the I/O loop. Whatever else
+comes in is reported, a few times per minute at most, and forgotten: the next valid request is served. Replies are
+packed in the thread that answers and sent by the owner.
 
 The socket's options:
 

@@ -32,9 +32,9 @@ class IOSettings:
             a message may have a MiB and every client has its own queue; more would not be faster (measured).
         iopub_limit_bytes: output that may wait in our own queue before a printing thread is held up. Enough for a
             second of fast printing, too little to be noticed as memory.
-        stalled_client_s: a client that takes nothing for so long, in seconds, is dropped. A slow client that reads is not
-            dropped: but ZMQ reads from the network again only after a client has taken half of its own queue (by
-            default 500 of 1000 messages), so that a client needs to take about 8 messages a second.
+        stalled_client_s: a client that takes nothing for so long, in seconds, is dropped. A slow client that reads is
+            not: but ZMQ reads from the network again only after a client has taken half of its own queue (by default
+            500 of 1000 messages), so that a client needs to take about 8 messages a second.
         stream_interval_s: the shortest time between two messages of coalesced output, in seconds.
         stream_line_s: how long the first write after a silence waits for the end of its line, in seconds: ``print``
             writes text and newline separately.

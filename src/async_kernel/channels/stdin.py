@@ -1,9 +1,9 @@
 """stdin: questions to a client, and finding out which question a reply answers. One task owns the ROUTER socket.
 
 A question goes to the client whose request asks it, under the identity of that request (clients use one identity for
-shell and stdin). A client that has not connected its stdin yet gets the question when it does: ZMQ tells us that it does
-not know the identity, and :meth:`Stdin.client_came` is called (by a monitor, :mod:`~async_kernel.channels.peers`) when
-somebody connects.
+shell and stdin). A client that has not connected its stdin yet gets the question when it does: ZMQ tells us that it
+does not know the identity, and :meth:`Stdin.client_came` is called (by a monitor, :mod:`~async_kernel.channels.peers`)
+when somebody connects.
 
 A reply must come from the client that was asked, and
 
@@ -139,15 +139,14 @@ class Stdin:
     def _read_replies(self) -> None:
         while (frames := self._socket.try_receive()) is not None:
             try:
-                reply = self._codec.decode(frames, Channel.stdin)
-                if reply.msg_type != "input_reply":
-                    msg = f"a {reply.msg_type} came in on stdin; only input_reply belongs there"
-                    raise RemoteError(msg)
-                self._answer(reply)
+                self._answer(self._codec.decode(frames, Channel.stdin))
             except RemoteError as exc:
                 self._complaints.add(exc)
 
     def _answer(self, reply: Request) -> None:
+        if reply.msg_type != "input_reply":
+            msg = f"a {reply.msg_type} came in on stdin; only input_reply belongs there"
+            raise RemoteError(msg)
         question = self._asked(reply.identity, reply.parent_header.get("msg_id"))
         if question is None:
             self.stale += 1

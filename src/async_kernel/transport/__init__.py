@@ -1,0 +1,1 @@
+"""What carries messages: owned sockets, the codec, endpoints and the connection file."""

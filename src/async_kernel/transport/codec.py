@@ -112,6 +112,9 @@ class Codec:
         Nothing in the result refers to the arguments: they may change afterwards.
 
         Args:
+            msg_type: of the header.
+            content: what is JSON, or what jupyter_client makes JSON of.
+            metadata: likewise; None is empty.
             parent: the header, or the whole message, that caused this one; None for none.
             identity: the frames that go first: a ROUTER's route, or a topic.
             buffers: contiguous binary buffers.

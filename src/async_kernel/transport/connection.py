@@ -4,8 +4,8 @@ A port of 0 is chosen by binding: the operating system gives one and it is read 
 choosing and binding. ``tcp`` addresses are ``tcp://ip:port``; ``ipc`` addresses ``ipc://ip-port``, where ``ip`` is a
 path prefix: clients (jupyter_client) form them the same way.
 
-An :class:`Endpoints` binds sockets for its channels and removes, on :meth:`Endpoints.close`, the files and the directory
-that this made. One thread owns it; errors say which channel and which port.
+An :class:`Endpoints` binds sockets for its channels and removes, on :meth:`Endpoints.close`, the files and the
+directory that this made. One thread owns it; errors say which channel and which port.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ class Endpoints:
         """Bind ``socket`` and return the port.
 
         Args:
+            socket: with its other options set.
+            channel: for error messages.
             port: 0 to have one chosen.
 
         Raises:
@@ -107,7 +109,7 @@ class Endpoints:
         )
 
     def close(self) -> None:
-        """Remove the ipc files and the directory that :meth:`bind` made. Idempotent; call it after closing the sockets."""
+        """Remove the ipc files and the directory that :meth:`bind` made, after closing the sockets. Idempotent."""
         while self._files:
             self._files.pop().unlink(missing_ok=True)
         if self._directory is not None:

@@ -40,7 +40,7 @@ class ConnectionFile:
     _inode: tuple[int, int]
 
     def remove(self) -> None:
-        """Remove the file if we created it and nobody has replaced it since. Idempotent, never raises for a lost file."""
+        """Remove the file if we created it and nobody has replaced it since. Idempotent; a lost file is no error."""
         if not self.created:
             return
         try:

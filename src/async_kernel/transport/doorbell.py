@@ -116,7 +116,9 @@ class TokenDoorbell:
             else:
                 self._wait = scope
                 try:
-                    await (trio.sleep_forever() if bell_only else trio.lowlevel.wait_readable(self._descriptor))
+                    if bell_only:
+                        await trio.sleep_forever()
+                    await trio.lowlevel.wait_readable(self._descriptor)
                 finally:
                     self._wait = None
         self._rung = False
