@@ -139,6 +139,7 @@ class FakeCell:
         self.gate.inside = inside
         self.state = state
         self.cause: str | None = None
+        self.noticed = False
         self.cuts: list[str] = []
 
     def cut(self, cause: str, reason: str | None = None) -> None:

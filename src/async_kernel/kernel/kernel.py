@@ -361,15 +361,13 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         if again:
             for cell in list(lane.cells):
                 self.cut(lane, cell, "interrupt")
-        if state == "blocking" and lane is self.main and self.interrupts_by_signal:
-            interrupt_children(self.log)
         return state
 
     def cut(self, lane: ShellLane, cell: Cell, cause: Cause, reason: str | None = None) -> Interrupted:
         """Cut one cell short, and see to it that it notices; from any thread."""
         state = lane.interrupter.interrupt(cell, cause, reason)
         if lane.interrupter.by_signal:
-            self.beside.start_soon(lane.interrupter.insist, cell)
+            self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
         return state
 
     def on_sigint(self, frame: FrameType | None) -> None:

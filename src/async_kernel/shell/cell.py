@@ -50,6 +50,7 @@ class Cell:
         cause: why it was cut short, None if it was not.
         reason: words that came with the cause.
         task_id: of the task that runs it.
+        noticed: whether the SIGINT handler has seen to an interrupt of it.
         gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
     """
 
@@ -63,6 +64,7 @@ class Cell:
         self.began: float | None = None
         self.ended: float | None = None
         self.task_id: int | None = None
+        self.noticed = False
         self._scope: anyio.CancelScope | None = None
         self._waits: list[Callable[[BaseException], object]] = []
         self._waits_lock = threading.Lock()

@@ -18,9 +18,11 @@ withdrawn when the gate is left. What strikes in between is kept and thrown into
 from __future__ import annotations
 
 import ctypes
+import math
 import signal
 import sys
 import threading
+import time
 import types
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -157,6 +159,7 @@ class Interrupter:
         self.foreground: Cell | None = None
         self._signalled: Cell | None = None
         self._handled: Pending[None] = Pending()
+        self._handled_at = -math.inf
 
     def interrupt(self, cell: Cell | None = None, cause: Cause = "interrupt", reason: str | None = None) -> Interrupted:
         """Cut ``cell`` (the foreground cell when None) short; from any thread.
@@ -183,28 +186,37 @@ class Interrupter:
             cell.gate.strike()
         return "blocking" if state == "blocking" else "awaiting"
 
-    async def insist(self, cell: Cell) -> None:
+    async def insist(self, cell: Cell, also: Callable[[], object]) -> None:
         """Make sure that the signal for ``cell`` was handled; a task of another loop.
 
         CPython looks for signals before it gives the GIL away, not after it has it back. One that is sent in between lies there
         unhandled if the main thread enters a C call that blocks next, until the next signal ends that call. And a C call may
         ignore SIGINT, as ``system(3)`` does: then it is raised when that call returns, by an asynchronous exception.
+
+        Args:
+            also: called each time before the signal is sent again, with the exception set already.
         """
         if not self.by_signal:
             return
         handled = self._handled
-        struck = type("KeyboardInterrupt", (KeyboardInterrupt,), {"__init__": lambda _: handled.set_result(None)})
-        while cell.state != "ended":
+        while True:
             with anyio.move_on_after(RESEND_S):
                 await handled
+            if handled.done() or cell.state == "ended":
                 return
-            cell.gate.strike(struck)
+            # Whichever comes first is the one: the handler withdraws the exception, the exception counts as handled.
+            cell.gate.strike(_interrupt_that_tells(lambda: self._note_handled(handled)))
+            also()
             raise_sigint_in_main_thread()
 
+    def _note_handled(self, handled: Pending[None]) -> None:
+        self._handled_at = time.monotonic()
+        handled.set_result(None)
+
     async def insist_on_noticing(self, cell: Cell) -> None:
-        """The same for a signal that somebody else has sent; the handler has run when the cell has a cause."""
+        """The same for a signal that somebody else has sent; the handler has run when the cell has noticed."""
         await anyio.sleep(RESEND_S)
-        while cell.cause is None and cell.state == "blocking":
+        while not cell.noticed and cell.state == "blocking":
             raise_sigint_in_main_thread()
             await anyio.sleep(RESEND_S)
 
@@ -217,25 +229,41 @@ class Interrupter:
             asyncio.CancelledError: the same, in a child task of the cell on asyncio, whose loop a KeyboardInterrupt
                 would end.
         """
-        cell, self._signalled = self._signalled or self.foreground, None
-        self._handled.set_result(None)
+        target = self._signalled
+        cell = target or self.foreground
         if cell is None or cell.state == "ended":
+            self._noticed(cell)
             return
+        if target is None and cell.cause is not None and time.monotonic() - self._handled_at < 2 * RESEND_S:
+            return  # it was sent again at the moment in which it was handled
+        if cell.gate.inside and not cell.gate.owns_frame(frame) and _trio_protects(frame):
+            return  # raised here, it would break trio's state; it is sent again
+        self._noticed(cell)
         cell.gate.withdraw()
         if cell.cause is None:
             cell.cut("interrupt")
-        if not cell.gate.inside:
-            if _in_child_of(cell):
-                _raise_in_child(cell, frame)
+        if not cell.gate.inside and _in_child_of(cell):
+            _raise_in_child(cell, frame)
+        if not cell.gate.inside or cell.gate.owns_frame(frame):
             # Asleep, its scope is being cancelled. Between two steps, it comes at the next one.
             cell.gate.pending = True
             return
-        if cell.gate.owns_frame(frame):
-            cell.gate.pending = True
-            return
-        if _trio_protects(frame):
-            return  # inside trio: cancelling the scope reaches it at this very await
         raise KeyboardInterrupt
+
+    def _noticed(self, cell: Cell | None) -> None:
+        self._signalled = None
+        if cell is not None:
+            cell.noticed = True
+        self._note_handled(self._handled)
+
+
+def _interrupt_that_tells(raised: Callable[[], object]) -> type[KeyboardInterrupt]:
+    """A KeyboardInterrupt that calls ``raised`` when the interpreter makes an instance of it, to raise it."""
+
+    def init(_: KeyboardInterrupt) -> None:
+        raised()
+
+    return type("KeyboardInterrupt", (KeyboardInterrupt,), {"__init__": init, "__module__": "builtins"})
 
 
 def raise_sigint_in_main_thread() -> None:
