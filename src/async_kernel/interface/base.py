@@ -25,6 +25,7 @@ from traitlets import Bool, CFloat, Dict, Type, Unicode, UseEnum, default
 from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
 
+from async_kernel.interface import garbage
 from async_kernel.interface.options import StrictLoader
 from async_kernel.interface.settings import ClosingSettings
 from async_kernel.lifetime.loop_token import current_loop_token
@@ -372,6 +373,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
 
     def _started(self) -> None:
         self.log.info("started %s", self.summary)
+        garbage.resume()
         self.started.set_result(None)
         for send in self._before_started:
             send()

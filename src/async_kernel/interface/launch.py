@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets.utils.importstring import import_item
 
+from async_kernel.interface import garbage
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from async_kernel.interface.base import BaseInterface
 
 __all__ = ["DEFAULT_INTERFACE", "launch_interface"]
 
@@ -26,6 +30,14 @@ def launch_interface(settings: Mapping[str, Any]) -> None:
         TypeError: if the class is no interface.
         SystemExit: when it has stopped.
     """
+    garbage.postpone()
+    try:
+        _class_of(settings).launch_instance()
+    finally:
+        garbage.resume()
+
+
+def _class_of(settings: Mapping[str, Any]) -> type[BaseInterface[Any]]:
     from async_kernel.interface.base import BaseInterface  # noqa: PLC0415 -- the import is part of starting
 
     cls = settings.get("interface_class") or settings.get("BaseInterface.interface_class") or DEFAULT_INTERFACE
@@ -34,4 +46,4 @@ def launch_interface(settings: Mapping[str, Any]) -> None:
     if not (isinstance(cls, type) and issubclass(cls, BaseInterface)):
         msg = f"interface_class must be a subclass of BaseInterface, not {cls!r}"
         raise TypeError(msg)
-    cls.launch_instance()
+    return cls  # pyright: ignore[reportUnknownVariableType] -- of any shell
