@@ -33,8 +33,7 @@ def formatter_for(theme_name: str, highlight: str) -> Any:
     from pygments.token import Token  # noqa: PLC0415
 
     theme: Any = theme_table[theme_name]
-    with_node: Any = stack_data.style_with_executing_node  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    style = with_node(theme.as_pygments_style(), theme.extra_style.get(Token.TbHighlight, highlight))
+    style = cast("Any", stack_data).style_with_executing_node(theme.as_pygments_style(), theme.extra_style.get(Token.TbHighlight, highlight))
     return cast("Any", Terminal256Formatter(style=style))
 
 
