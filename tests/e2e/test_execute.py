@@ -80,6 +80,14 @@ def test_what_is_sent_after_the_error_runs(client: Client) -> None:
     assert client.run("'later'").text == "'later'"
 
 
+def test_what_is_sent_on_the_reply_of_an_error_runs(client: Client, ours: None) -> None:
+    # A client that sends its next cell as soon as it has the reply, without waiting for idle.
+    for n in range(30):
+        failing = client.start("1/0")
+        client.until(lambda msg_id=failing: client.so_far(msg_id).replies, "the reply")
+        assert client.run(f"{n}").status == "ok"
+
+
 def test_an_error_aborts_nothing_when_the_client_does_not_want_it(client: Client) -> None:
     first = client.start("import time\ntime.sleep(0.2)\n1/0", stop_on_error=False)
     second = client.start("'ran'")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -166,9 +168,26 @@ def start_kernel(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"connection-{uuid.uuid4().hex[:8]}.json"
     if not writes_file:
-        write_connection_file(str(path), ip="127.0.0.1", key=uuid.uuid4().hex.encode())
+        ports = dict(zip(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), free_ports(5), strict=True))
+        write_connection_file(str(path), ip="127.0.0.1", key=uuid.uuid4().hex.encode(), **ports)
     environment = {**subject.spec.get("env", {}), "JPY_PARENT_PID": str(os.getpid()), **(env or {})}
     return KernelProcess([*subject.command(str(path)), *options], path, env=environment, folder=folder)
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens at, below those that the system gives to anybody: they are still free a moment later."""
+    found: list[int] = []
+    while len(found) < number:
+        port = random.randrange(15_000, 32_000)  # noqa: S311
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
 
 
 def start_program(home: Home, source: str, *, folder: Path, connection_file: Path) -> KernelProcess:
