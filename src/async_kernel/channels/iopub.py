@@ -7,6 +7,7 @@
   room. Where the transport cannot (ipc; other systems), the subscriber is passed over from then on: ZMQ leaves out one
   that was full when a message was sent without ``XPUB_NODROP``, until it reads again. Either way there is a warning and
   a count.
+- **The first client misses nothing**: what is published before anybody subscribes is kept for two seconds.
 - **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is
   known already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything.
 - **Text is coalesced**: the first write after a silence leaves at once (or when its line is complete), what follows
@@ -99,6 +100,7 @@ class IOPub:
         self._complaints = complaints
         self._captured = captured
         self._finishing = False
+        self._has_subscribers = False
         self._text_due = math.inf
         self._last_text = -math.inf
         self._batch: deque[Output | StreamRun] = deque()
@@ -110,6 +112,7 @@ class IOPub:
         queue, socket = self._queue, self._socket
         queue.attach(socket.wake)
         try:
+            await self._wait_for_first_subscriber()
             while True:
                 await self._welcome_subscribers()
                 if queue.has_messages or self._finishing or trio.current_time() >= self._text_due:
@@ -120,6 +123,19 @@ class IOPub:
         finally:
             self.losses.unsent = len(self._batch)
             queue.close()
+
+    async def _wait_for_first_subscriber(self) -> None:
+        """Keep what is published until somebody listens, for a while.
+
+        A client that starts a kernel connects its sockets one by one, each when it tries again: its first request may
+        be here before its subscription. Without this, the first busy and idle would reach nobody.
+        """
+        until = trio.current_time() + self._settings.first_subscriber_s
+        while not self._finishing and trio.current_time() < until:
+            await self._welcome_subscribers()
+            if self._has_subscribers:
+                return
+            await self._socket.wait(deadline=until)
 
     def finish(self) -> None:
         """Let :meth:`serve` return once everything has been sent."""
@@ -187,7 +203,7 @@ class IOPub:
                 await self._send(frames)
             self._queue.sent(len(chunk))
 
-    async def _send(self, frames: Sequence[bytes]) -> None:
+    async def _send(self, frames: Sequence[bytes | memoryview]) -> None:
         self._since_breather += sum(map(len, frames))
         if self._since_breather >= _BREATHER:
             self._since_breather = 0
@@ -195,7 +211,7 @@ class IOPub:
         if not self._socket.try_send(frames):
             await self._send_when_there_is_room(frames)
 
-    async def _send_when_there_is_room(self, frames: Sequence[bytes]) -> None:
+    async def _send_when_there_is_room(self, frames: Sequence[bytes | memoryview]) -> None:
         socket, settings = self._socket, self._settings
         stalled = math.inf
         if not transport_drops_stalled(settings):
@@ -224,6 +240,7 @@ class IOPub:
         while (frames := self._socket.try_receive()) is not None:
             if not frames[0].startswith(_SUBSCRIBE):
                 continue
+            self._has_subscribers = True
             topic = frames[0][1:]
             content: Content = {"subscription": topic.decode(errors="replace")}
             await self._send(self._codec.encode("iopub_welcome", content, parent=None, identity=(topic,)))

@@ -49,7 +49,7 @@ class Output:
         parent: the header of the request that caused it.
     """
 
-    frames: Sequence[bytes] = ()
+    frames: Sequence[bytes | memoryview] = ()
     call: Callable[[], object] | None = None
     is_idle: bool = False
     parent: Parent = None

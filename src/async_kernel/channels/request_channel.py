@@ -71,7 +71,7 @@ class RequestChannel:
         self._codec = codec
         self._submit = submit
         self._complaints = complaints
-        self._replies: deque[list[bytes]] = deque()
+        self._replies: deque[list[bytes | memoryview]] = deque()
         self._barriers: deque[Callable[[], object]] = deque()
         self._reading = True
         self._finishing = False
@@ -141,7 +141,7 @@ class RequestChannel:
     def _read_some(self) -> bool:
         """Submit a batch of requests; whether there are no more."""
         for _ in range(_BATCH):
-            frames = self._socket.try_receive()
+            frames = self._socket.try_receive_views()
             if frames is None:
                 return True
             try:

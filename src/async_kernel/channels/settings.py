@@ -35,6 +35,8 @@ class IOSettings:
         stalled_client_s: a client that takes nothing for so long, in seconds, is dropped. A slow client that reads is
             not: but ZMQ reads from the network again only after a client has taken half of its own queue (by default
             500 of 1000 messages), so that a client needs to take about 8 messages a second.
+        first_subscriber_s: how long output waits for the first subscriber, in seconds: clients try to connect again
+            every 0.1 to 0.2 s, and the machine may be busy starting both.
         stream_interval_s: the shortest time between two messages of coalesced output, in seconds.
         stream_line_s: how long the first write after a silence waits for the end of its line, in seconds: ``print``
             writes text and newline separately.
@@ -52,6 +54,7 @@ class IOSettings:
     output_high_water_mark: int = 64
     iopub_limit_bytes: int = 32 * MIB
     stalled_client_s: float = 60 * SECONDS
+    first_subscriber_s: float = 2 * SECONDS
     stream_interval_s: float = 50 * MILLISECONDS
     stream_line_s: float = 5 * MILLISECONDS
     chunk_chars: int = 1 * MIB

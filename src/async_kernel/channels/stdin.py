@@ -55,7 +55,7 @@ class Question:
 
     request: Request
     msg_id: str
-    frames: list[bytes]
+    frames: list[bytes | memoryview]
     answer: InputWaiter
     asked: bool = False
 

@@ -49,6 +49,13 @@ __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_hea
 T_shell_co = TypeVar("T_shell_co", covariant=True)
 
 
+class StoppedEarlyError(RuntimeError):
+    """The interface was stopped before it had started, or had been used already."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped early")
+
+
 class DictValueLiteralEval(Dict):  # pyright: ignore[reportMissingTypeArgument] -- not generic at run time
     """A Dict trait whose command-line values are read as Python literals where they are one."""
 
@@ -323,6 +330,8 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         settings = RunSettings(backend=self.backend, backend_options=options, host=self.host, host_options=self.host_options)
         try:
             run(self.run, (), settings)
+        except StoppedEarlyError:
+            self.log.info("stopped before it had started")
         finally:
             self._release()
 
@@ -340,10 +349,10 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         if self.stopping.done() or self.started.done():
-            msg = "Stopped early"
-            raise RuntimeError(msg)
+            raise StoppedEarlyError
         self._token = current_loop_token()
         self.backend = Backend(self._token.backend)
+        entered = False
         body_error: BaseException | None = None
         try:
             with anyio.CancelScope() as self._root, self.process_state():
@@ -354,6 +363,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
                             await self.prepare()
                             await self.kernel.serve()
                             self._started()
+                            entered = True
                             try:
                                 yield self
                             except Exception as exc:  # noqa: BLE001 -- leaves as itself, below, when all is closed
@@ -368,6 +378,8 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         finally:
             self.stop()
             self._release()
+        if not entered:
+            raise StoppedEarlyError
         if body_error is not None:
             raise body_error
 

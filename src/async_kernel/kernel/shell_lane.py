@@ -6,7 +6,7 @@ nursery with its background tasks. Lanes are independent: one that blocks leaves
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -15,6 +15,7 @@ from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.shell.interrupts import Interrupter
 from async_kernel.shell.lane import Lane
 from async_kernel.shell.session import Session
+from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -112,8 +113,13 @@ class ShellLane:
         Args:
             by_signal: whether SIGINT is ours and this is the main thread.
         """
-        async with Session.open(self._failed) as self.session, anyio.create_task_group() as self._concurrent:
-            self._interrupter = Interrupter(current_loop_token(), by_signal=by_signal)
+        token = current_loop_token()
+        async with (
+            Session.open(self._failed) as self.session,
+            _supervised(token, self.session),
+            anyio.create_task_group() as self._concurrent,
+        ):
+            self._interrupter = Interrupter(token, by_signal=by_signal)
             try:
                 yield self
             finally:
@@ -145,3 +151,12 @@ class ShellLane:
     def foreground(self) -> Cell | None:
         """The cell that runs."""
         return None if self._interrupter is None else self._interrupter.foreground
+
+
+def _supervised(token: LoopToken, session: Session) -> AbstractAsyncContextManager[None]:
+    """The supervision of tasks that cells start past the session nursery, where the library has such."""
+    if token.backend != Backend.asyncio:
+        return nullcontext()
+    from async_kernel.shell.asyncio_tasks import supervised  # noqa: PLC0415 -- it imports asyncio
+
+    return supervised(session.failed)

@@ -1,0 +1,73 @@
+"""``asyncio.create_task`` in cells: such tasks are supervised like those of the session nursery.
+
+They outlive their cell and end with the kernel, which cancels them and waits for them while their output can still be
+sent. One that fails, and whose exception nobody retrieves, is shown in the cell that started it.
+
+Asked of asyncio by a task factory and an exception handler of the loop, which are there as long as the session and hand on
+everything that was not started by a cell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from async_kernel.protocol.request import current_request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from async_kernel.protocol.request import Request
+
+__all__ = ["supervised"]
+
+
+@asynccontextmanager
+async def supervised(failed: Callable[[BaseException, Request | None], object]) -> AsyncGenerator[None]:
+    """While open, the tasks that cells start with asyncio belong to the session.
+
+    Args:
+        failed: told of an exception that nobody retrieved, with the request of the cell that started the task.
+    """
+    loop = asyncio.get_running_loop()
+    started_by: WeakKeyDictionary[asyncio.Task[Any], Request] = WeakKeyDictionary()
+    running: set[asyncio.Task[Any]] = set()
+    factory_before, handler_before = loop.get_task_factory(), loop.get_exception_handler()
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> Any:
+        if factory_before is None:
+            task = asyncio.Task(coro, loop=loop, **kwargs)
+        else:
+            task: Any = factory_before(loop, coro, **kwargs)
+        request = current_request.get()
+        if request is not None and isinstance(task, asyncio.Task):
+            started_by[task] = request
+            running.add(task)
+            task.add_done_callback(running.discard)
+        return task
+
+    def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        task, exc = context.get("task") or context.get("future"), context.get("exception")
+        request = started_by.get(task) if isinstance(task, asyncio.Task) else None
+        if request is not None and exc is not None:
+            failed(exc, request)
+        elif handler_before is not None:
+            handler_before(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_task_factory(factory)
+    loop.set_exception_handler(handler)
+    try:
+        yield
+    finally:
+        loop.set_task_factory(factory_before)
+        left = [task for task in running if task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        loop.set_exception_handler(handler_before)
+
