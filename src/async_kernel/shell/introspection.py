@@ -106,6 +106,9 @@ def history(
     elif hist_access_type == "range":
         # lines count from 1; clients that do not care send 0; a negative one counts from the end
         lines = manager.get_range(session, start or 1, stop, raw=raw, output=output)
+        if session == manager.session_number:
+            # IPython calls the session that runs 0 here; who asks for it by its number finds it under that.
+            lines = [(session, *line[1:]) for line in lines]
     else:
         lines = manager.search(pattern or "*", raw=raw, output=output, n=n, unique=unique)
     return {"status": "ok", "history": [list(cast("tuple[Any, ...]", line)) for line in lines]}
