@@ -104,6 +104,13 @@ class Session:
         assert ran.status == "ok", "\n".join(ran.reply["traceback"])
         return ran.value
 
+    def interrupt(self, request: Request) -> None:
+        """Interrupt a cell that runs, wherever it does."""
+        for lane in self.kernel.lanes():
+            for cell in list(lane.cells):
+                if cell.request is request:
+                    self.kernel.cut(lane, cell, "interrupt")
+
     async def printed(self, cell: Request, text: str) -> None:
         """Wait until a cell has written ``text``."""
         while text not in self.wire.text(cell):

@@ -1,11 +1,11 @@
 """Compiling the statements of a cell.
 
-A cell becomes at most two code objects: its statements, and the expression at its end whose value is shown. Where IPython's
-``ast_node_interactivity`` asks to show expressions inside of blocks too, these are rewritten to calls of a builtin
-that hands the value to the shell. All may await.
+A cell becomes one code object. The expression at its end, and wherever else IPython's ``ast_node_interactivity`` asks to
+show values, is rewritten to a call of a builtin that hands the value to the shell: so a debugger steps through the cell as it
+is written, and nothing of ``sys`` has to be replaced. All of it may await.
 
-Magics are called synchronously in the source that IPython makes of them. Those of :data:`AWAITING` may return an awaitable when
-their own code awaits (``%time await x``): where the cell can wait, their calls are rewritten to do so.
+Magics are called synchronously in the source that IPython makes of them. Those of :data:`AWAITING` may return an awaitable
+when their own code awaits (``%time await x``): where the cell can wait, their calls are rewritten to do so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from async_kernel.shell.namespace import DISPLAY_NAME
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["AWAITING", "await_magics", "compile_nodes", "compile_user"]
+__all__ = ["AWAITING", "await_magics", "compile_nodes", "compile_user", "compile_value"]
 
 AWAITING = frozenset({"time", "capture"})
 """The magics that may return an awaitable."""
@@ -45,8 +45,8 @@ def compile_user(tree: ast.AST, filename: str, mode: str, compiler: Any, *, awai
 
 def compile_nodes(
     nodes: list[ast.stmt], filename: str, interactivity: str, compiler: Any, *, awaits: bool = True
-) -> list[tuple[CodeType, bool]]:
-    """Compile statements to code objects, each with whether its value is to be shown.
+) -> CodeType:
+    """Compile statements that show values.
 
     Args:
         interactivity: which values are shown: ``last_expr``, ``last_expr_or_assign``, ``last``, ``all`` or ``none``, see
@@ -58,26 +58,28 @@ def compile_nodes(
         SyntaxError: as :func:`compile_user`.
     """
     nodes = list(nodes)
-    shown: ast.expr | None = None
-    if interactivity == "last_expr_or_assign" and nodes:
-        name = _assigned_name(nodes[-1])
-        if name is not None:
-            shown = ast.copy_location(ast.Name(name, ast.Load()), nodes[-1])
-    if interactivity in ("last_expr", "last_expr_or_assign", "last") and nodes and isinstance(nodes[-1], ast.Expr):
-        shown = cast("ast.Expr", nodes.pop()).value
-    elif interactivity == "last" and nodes:
-        nodes[-1] = _ShowInBlocks().visit(nodes[-1])
-    elif interactivity == "all":
-        nodes = [_ShowInBlocks().visit(node) for node in nodes]
-    elif interactivity not in ("last_expr", "last_expr_or_assign", "last", "none"):
+    last = nodes[-1] if nodes else None
+    if interactivity == "last_expr_or_assign" and last is not None and (name := _assigned_name(last)) is not None:
+        last = ast.copy_location(ast.Expr(ast.copy_location(ast.Name(name, ast.Load()), last)), last)
+        nodes.append(last)
+    if interactivity == "all":
+        nodes = [_ShowValues().visit(node) for node in nodes]
+    elif interactivity == "last" or (interactivity in ("last_expr", "last_expr_or_assign") and isinstance(last, ast.Expr)):
+        nodes[-1:] = [_ShowValues().visit(node) for node in nodes[-1:]]
+    elif interactivity not in ("last_expr", "last_expr_or_assign", "none"):
         msg = f"ast_node_interactivity is {interactivity!r}; it must be all, last, last_expr, last_expr_or_assign or none"
         raise ValueError(msg)
-    steps: list[tuple[CodeType, bool]] = []
-    if nodes:
-        steps.append((compile_user(ast.Module(nodes, []), filename, "exec", compiler, awaits=awaits), False))
+    return compile_user(ast.Module(nodes, []), filename, "exec", compiler, awaits=awaits)
+
+
+def compile_value(tree: ast.Module, filename: str, compiler: Any) -> list[CodeType]:
+    """Compile code whose value is wanted: its statements, if any, and the expression at its end, if there is one."""
+    nodes = list(tree.body)
+    shown = cast("ast.Expr", nodes.pop()).value if nodes and isinstance(nodes[-1], ast.Expr) else None
+    codes = [compile_user(ast.Module(nodes, []), filename, "exec", compiler)] if nodes else []
     if shown is not None:
-        steps.append((compile_user(ast.Expression(shown), filename, "eval", compiler, awaits=awaits), True))
-    return steps
+        codes.append(compile_user(ast.Expression(shown), filename, "eval", compiler))
+    return codes
 
 
 def await_magics(tree: ast.Module) -> ast.Module:
@@ -104,7 +106,7 @@ class _AtTopLevel(ast.NodeTransformer):
     visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = _leave  # noqa: N815 -- ast's names
 
 
-class _ShowInBlocks(_AtTopLevel):
+class _ShowValues(_AtTopLevel):
     """Makes every expression statement show its value."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:  # noqa: N802 -- as above

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import traceback
 from contextlib import ExitStack
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.autocall import ZMQExitAutocall
@@ -34,13 +33,14 @@ from async_kernel.protocol.request import current_request
 from async_kernel.shell import introspection, magics, payloads
 from async_kernel.shell.base import BaseShell
 from async_kernel.shell.commands import RunsCommands
+from async_kernel.shell.debugging import cell_pdb, debuggers_of_cells
 from async_kernel.shell.display import CellDisplayHook, CellDisplayPublisher, Outlet
 from async_kernel.shell.history import CellHistory
 from async_kernel.shell.json_ready import json_ready, mime_ready
 from async_kernel.shell.magics.gui import check_backend, enable_gui, inline_figures
-from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, acting, installed
-from async_kernel.shell.runs import Run, current_run
+from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
 from async_kernel.shell.running import RunsCode
+from async_kernel.shell.runs import current_run
 from async_kernel.shell.traceback import CellTB, trim
 from async_kernel.shell.transforming import PlainPython
 from async_kernel.slot import T_interface_co
@@ -108,6 +108,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         """Take IPython's names in the process, until :meth:`close`."""
         self._installed.enter_context(installed(self, launched=self.launched, main=self.user_module))
         self._installed.enter_context(inline_figures(self))
+        self._installed.enter_context(debuggers_of_cells(self))
         self.at_close(introspection.take_back_filter)
 
     def close(self) -> None:
@@ -234,6 +235,11 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
     @default("exiter")
     def _default_exiter(self) -> ZMQExitAutocall:
         return ZMQExitAutocall(self)
+
+    @property
+    def debugger_cls(self) -> type[Any]:
+        """What %debug, %pdb and breakpoint() start."""
+        return cell_pdb()
 
     @property
     def kernel(self) -> Any:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DISPLAY_NAME", "LivingBuiltinTrap", "NullDisplayTrap", "acting", "installed"]
 
 DISPLAY_NAME = "<displayhook>"
-"""A builtin that no user code can spell: what expressions call that are shown from inside a block."""
+"""A builtin that no user code can spell: what shows the values of a cell's expressions."""
 
 acting: ContextVar[bool] = ContextVar("async_kernel_shell_acting", default=False)
 """Whether the shell runs code of its own here, outside every cell: startup files, extensions."""
@@ -80,18 +80,12 @@ def installed(shell: Any, *, launched: bool, main: ModuleType) -> Generator[None
         for cls in type(shell)._walk_mro():  # noqa: SLF001 -- how traitlets' singletons are kept
             before = cls.__dict__.get("_instance")
             stack.enter_context(_attribute(cls, "_instance", shell if launched else _ShellOfContext(shell, before)))
-        stack.enter_context(_item(builtins.__dict__, DISPLAY_NAME, _show_in_block))
+        stack.enter_context(_item(builtins.__dict__, DISPLAY_NAME, shell.show_value))
         if launched:
             for name, value in {"__IPYTHON__": True, "display": display, "get_ipython": shell.get_ipython}.items():
                 stack.enter_context(_item(builtins.__dict__, name, value))
             stack.enter_context(_item(sys.modules, "__main__", main))
         yield
-
-
-def _show_in_block(value: object) -> None:
-    shell = InteractiveShell._instance  # noqa: SLF001 -- instance() would make one
-    if shell is not None:
-        shell.displayhook(value)
 
 
 @contextmanager

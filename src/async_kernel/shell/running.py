@@ -222,15 +222,11 @@ class RunsCode(InteractiveShell):
         compiler: Any = compile,
         result: ExecutionResult | None = None,
     ) -> bool:
-        """Run statements, showing the values that ``interactivity`` asks for; True if they failed.
-
-        Raises:
-            ValueError: if ``interactivity`` is none of IPython's modes.
-        """
+        """Run statements, showing the values that ``interactivity`` asks for; True if they failed."""
         try:
-            steps = compile_nodes(nodelist, cell_name, interactivity, compiler, awaits=self.autoawait)
-            self._refuse_to_await(steps)
-        except (SyntaxError, OverflowError, RecursionError, MemoryError, TypeError, RuntimeError) as exc:
+            code = compile_nodes(nodelist, cell_name, interactivity, compiler, awaits=self.autoawait)
+            self._check_awaits(code)
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, TypeError, RuntimeError) as exc:
             if result is not None:
                 result.error_before_exec = exc
             self.showtraceback()
@@ -238,16 +234,12 @@ class RunsCode(InteractiveShell):
         cell = current_cell.get()
         failed = True
         with nullcontext() if cell is None else cell.boundary():
-            for code, shows in steps:
-                if await self.run_code(code, result, async_=bool(code.co_flags & inspect.CO_COROUTINE), shows=shows):
-                    break
-            else:
-                failed = False
-        return failed  # also when the boundary absorbed the cancellation of a cell that was cut short
+            failed = await self.run_code(code, result, async_=bool(code.co_flags & inspect.CO_COROUTINE))
+        return failed  # true when the boundary absorbed the cancellation of a cell that was cut short
 
-    def _refuse_to_await(self, steps: list[tuple[CodeType, bool]]) -> None:
+    def _check_awaits(self, code: CodeType) -> None:
         run = current_run.get()
-        if run is None or run.may_await or not any(code.co_flags & inspect.CO_COROUTINE for code, _ in steps):
+        if run is None or run.may_await or not code.co_flags & inspect.CO_COROUTINE:
             return
         run.may_await = True
         msg = (
@@ -257,16 +249,14 @@ class RunsCode(InteractiveShell):
         raise RuntimeError(msg)
 
     async def run_code(
-        self, code_obj: CodeType, result: ExecutionResult | None = None, *, async_: bool = False, shows: bool = False
+        self, code_obj: CodeType, result: ExecutionResult | None = None, *, async_: bool = False
     ) -> bool:
-        """Run a code object in the user's namespace; show its error, or with ``shows`` its value. True if it failed."""
+        """Run a code object in the user's namespace and show its error; True if it failed."""
         __tracebackhide__ = "__ipython_bottom__"  # what debuggers hide: this frame and those that lead here
         try:
             value = eval(code_obj, self.user_global_ns, self.user_ns)  # noqa: S307 -- that is what a shell is for
             if async_:
-                value = await value
-            if shows:
-                self._show_value(value)
+                await value
         except BaseException as exc:
             error = None if async_ and isinstance(exc, GeneratorExit) else self._error_to_show(exc)
             if error is None:
@@ -281,7 +271,9 @@ class RunsCode(InteractiveShell):
 
     runcode = run_code
 
-    def _show_value(self, value: object) -> None:
+    def show_value(self, value: object) -> None:
+        """Show the value of an expression: called in the code of cells, see :mod:`async_kernel.shell.compiling`."""
+        __tracebackhide__ = __debuggerskip__ = True
         hook = sys.displayhook
         if isinstance(hook, CapturingDisplayHook) and getattr(hook, "shell", None) is self:
             hook(value)  # IPython.utils.capture puts it there
@@ -289,7 +281,7 @@ class RunsCode(InteractiveShell):
             self.displayhook(value)
 
     async def wait_for_magic(self, value: Any) -> Any:
-        """What a magic has to say in the end: called in the source of cells, see :mod:`async_kernel.shell.compiling`."""
+        """What a magic has to say in the end: called in the code of cells, as above."""
         return await value if isinstance(value, AwaitedMagic) else value
 
     # -- when it fails -----------------------------------------------------------------------------------------

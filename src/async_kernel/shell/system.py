@@ -214,7 +214,7 @@ class _Relay:
         return waker.reading
 
     def run(self) -> None:
-        """Wait until the child has ended.
+        """Wait until the child has ended; after an interrupt, until nobody of its group writes any more.
 
         Raises:
             KeyboardInterrupt: if the cell was interrupted.
@@ -231,11 +231,11 @@ class _Relay:
         for reader in self._readers.values():
             reader.drain()
         if interrupt is not None:
-            _signal_group(self._process, signal.SIGTERM)  # what a shell put into the background does not get SIGINT
+            _signal_group(self._process, _ESCALATION[-1])  # who is left has not written to the cell
             raise interrupt
 
     def _turn(self) -> bool:
-        """Wait for something and serve it; True when the child has ended."""
+        """Wait for something and serve it; True when it is over."""
         timeout = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         events = self._selector.select(timeout)
         if not events and timeout is not None:
@@ -247,9 +247,13 @@ class _Relay:
             elif key.fd == self._interrupted:
                 self._selector.unregister(key.fd)
                 raise KeyboardInterrupt
-        if self._ended is None:
-            return not any(fd in self._selector.get_map() for fd in self._readers) and self._process.wait() is not None
-        return self._process.poll() is not None
+            elif key.fd == self._ended:
+                self._selector.unregister(key.fd)
+        silent = not any(fd in self._selector.get_map() for fd in self._readers)
+        if self._ended is None and silent:
+            self._process.wait()
+        ended = self._process.poll() is not None
+        return ended and (silent or self._sent == 0 or self._sent > len(_ESCALATION))
 
     def _escalate(self) -> None:
         """Send the group the next signal."""

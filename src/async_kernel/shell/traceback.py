@@ -8,6 +8,7 @@ The text is a list of strings, coloured; joined by newlines it is the ``tracebac
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import traceback
@@ -24,7 +25,7 @@ from async_kernel.shell.highlighting import formatter_for, prepare_lines
 __all__ = ["CellTB", "trim"]
 
 _OURS = str(Path(__file__).parents[1])
-_MACHINERY = ("trio", "anyio", "asyncio", "outcome")
+_MACHINERY = ("trio", "anyio", "asyncio", "outcome", "bdb", "pdb", "cmd")
 _MAX_DEPTH = 10  # groups in groups, as the traceback module shows them
 _MAX_WIDTH = 15  # members of a group, likewise
 
@@ -33,7 +34,7 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
     """``tb`` without the kernel's own frames.
 
     Args:
-        machinery: leave out the frames of the async libraries too.
+        machinery: leave out the frames of the async libraries and of debuggers, too.
 
     Returns:
         a new chain of traceback entries; ``tb`` itself where nothing would be left.
@@ -54,8 +55,9 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
 
 
 def _roots() -> tuple[str, ...]:
-    files = [getattr(sys.modules.get(name), "__file__", None) for name in _MACHINERY]
-    return tuple(f"{Path(file).parent}{'/' if '/' in file else chr(92)}" for file in files if file)
+    """What the file names of the machinery begin with: those of its packages, and of modules that are a file."""
+    files = [Path(file) for name in _MACHINERY if (file := getattr(sys.modules.get(name), "__file__", None))]
+    return tuple(f"{file.parent}{os.sep}" if file.stem == "__init__" else str(file) for file in files)
 
 
 class CellTB(AutoFormattedTB):

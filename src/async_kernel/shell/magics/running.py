@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core import magic_arguments
 from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 from async_kernel.shell.capture import captured
-from async_kernel.shell.compiling import await_magics, compile_nodes
+from async_kernel.shell.compiling import await_magics, compile_value
 from async_kernel.shell.running import AwaitedMagic
 from async_kernel.shell.runs import current_run
 
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["RunningMagics"]
 
 _AWAITS = 0x80  # inspect.CO_COROUTINE
+_QUIET = "--no-raise-error"
 
 
 @magics_class
@@ -50,12 +59,14 @@ class RunningMagics(Magics):
     def _awaits(self, line: str, cell: str | None) -> bool:
         if cell:
             return _mentions_await(cell)  # the magic is the whole cell, so that it can be waited for in any case
-        return _mentions_await(line) and self.shell.should_run_async(line, transformed_cell=self.shell.transform_cell(line))
+        if not _mentions_await(line):
+            return False
+        line = line.replace(_QUIET, "", 1)
+        return self.shell.should_run_async(line, transformed_cell=self.shell.transform_cell(line))
 
     async def _time_awaiting(self, line: str, cell: str | None) -> Any:
-        words = line.split()
-        raises = "--no-raise-error" not in words
-        code = line.replace("--no-raise-error", "", 1).strip() if not raises else line
+        raises = _QUIET not in line.split()
+        code = line if raises else line.replace(_QUIET, "", 1).strip()
         if code.strip() and cell:
             msg = "Can't use statement directly after '%%time'!"
             raise UsageError(msg)
@@ -63,13 +74,13 @@ class RunningMagics(Magics):
         source = shell.transform_cell(cell or code)
         name = shell.compile.cache(source, shell.displayhook.prompt_count, raw_code=cell or code)
         tree = cast("ast.Module", shell.transform_ast(await_magics(shell.compile.ast_parse(source, name))))
-        steps = compile_nodes(tree.body, name, "last_expr", shell.compile)
+        codes = compile_value(tree, name, shell.compile)
         wall, cpu = time.perf_counter(), time.process_time()
         value: Any = None
         try:
-            for step, _ in steps:
-                value = eval(step, shell.user_global_ns, shell.user_ns)  # noqa: S307 -- the user's code
-                if step.co_flags & _AWAITS:
+            for compiled in codes:
+                value = eval(compiled, shell.user_global_ns, shell.user_ns)  # noqa: S307 -- the user's code
+                if compiled.co_flags & _AWAITS:
                     value = await value
         except Exception:
             if raises:
