@@ -401,8 +401,8 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         if self._token is None:
             self._release()
             return
-        self.closing_begins()
         self._token.call_soon(self._cancel_root)
+        self.closing_begins()  # last: it cuts cells short, and one of them may be the caller
 
     def _cancel_root(self) -> None:
         if self._root is not None:

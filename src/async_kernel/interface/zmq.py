@@ -288,8 +288,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         if not hasattr(self, "io"):
             return
         self.io.stop_reading()
-        self.kernel.close_lanes()
         self.io.start_soon(self._enforce_grace)
+        self.kernel.close_lanes()
 
     async def _enforce_grace(self) -> None:
         """In the I/O loop: the kernel gets its grace; then a process of its own ends, and an embedded one is told on."""
