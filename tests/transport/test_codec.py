@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import zmq
 from jupyter_client.session import DELIM, Session
 
 from async_kernel.transport.codec import PROTOCOL_VERSION, Codec, LocalError, RemoteError
@@ -133,6 +134,22 @@ def test_buffers_are_copied(codec: Codec) -> None:
     encoded = codec.encode("x", {}, parent=None, buffers=[buffer, memoryview(buffer)])
     buffer[:] = b"after!"
     assert encoded[-2:] == [b"before", b"before"]
+
+
+def test_buffers_that_cannot_change_are_not_copied(codec: Codec) -> None:
+    raw = b"0123456789abcdef"
+    received = zmq.Frame(raw)
+    views = [memoryview(raw).cast("I"), received.buffer.toreadonly()]
+    frames = codec.encode("x", {}, parent=None, buffers=[raw, *views])[-3:]
+    assert [memoryview(frame).obj for frame in frames] == [raw, raw, received]
+    assert [len(frame) for frame in frames] == [16, 16, 16]
+
+
+def test_a_read_only_view_of_what_can_change_is_copied(codec: Codec) -> None:
+    buffer = bytearray(b"before")
+    frames = codec.encode("x", {}, parent=None, buffers=[memoryview(buffer).toreadonly()])
+    buffer[:] = b"after!"
+    assert frames[-1] == b"before"
 
 
 def test_a_buffer_must_be_a_contiguous_buffer(codec: Codec) -> None:

@@ -193,3 +193,15 @@ async def test_a_reply_to_nobody_is_an_error_before_the_first_frame(context: Own
         owned.try_send([b"stranger", b"reply"])
     assert owned.try_send([b"client", b"reply"])
     assert (raised.value.errno, client.recv_multipart()) == (zmq.EHOSTUNREACH, [b"reply"])
+
+
+@pytest.mark.trio
+async def test_large_buffers_come_as_views_and_all_else_as_bytes(context: OwningContext) -> None:
+    owned, client = owned_router(context)
+    large = bytes(1 << 16)
+    client.send_multipart([b"|", b"signature", b"header", large, b"metadata", b"content", b"small", large])
+    while (frames := owned.try_receive_views()) is None:
+        await owned.wait()
+    assert [type(frame) for frame in frames] == [bytes] * 8 + [memoryview]
+    assert memoryview(frames[-1]).readonly
+    assert frames[-1] == large

@@ -28,6 +28,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
+import zmq
 from jupyter_client.adapter import adapt
 from jupyter_client.jsonutil import json_clean, json_default
 from jupyter_client.session import DELIM, extract_header, orjson_packer
@@ -55,8 +56,8 @@ class _SessionMethods(Protocol):
     """What we use of a Session and it does not annotate."""
 
     pack: Callable[[object], bytes]
-    unpack: Callable[[bytes], object]
-    sign: Callable[[Sequence[bytes]], bytes]
+    unpack: Callable[[bytes | memoryview], object]
+    sign: Callable[[Sequence[bytes | memoryview]], bytes]
 
 
 class RemoteError(Exception):
@@ -106,10 +107,10 @@ class Codec:
         identity: Sequence[bytes] = (),
         buffers: Sequence[bytes | bytearray | memoryview] = (),
         header: Header | None = None,
-    ) -> list[bytes]:
+    ) -> list[bytes | memoryview]:
         """Make a signed message. Any thread.
 
-        Nothing in the result refers to the arguments: they may change afterwards.
+        Nothing in the result refers to arguments that can change: they may change afterwards.
 
         Args:
             msg_type: of the header.
@@ -117,7 +118,8 @@ class Codec:
             metadata: likewise; None is empty.
             parent: the header, or the whole message, that caused this one; None for none.
             identity: the frames that go first: a ROUTER's route, or a topic.
-            buffers: contiguous binary buffers.
+            buffers: contiguous binary buffers. Bytes, and read-only views of bytes or of what was received, are not
+                copied.
             header: one from :meth:`header`, if the caller must know it; by default a new one.
 
         Raises:
@@ -134,12 +136,12 @@ class Codec:
         except Exception as exc:  # the packer calls the objects' own methods, which may raise anything
             msg = f"the content of {msg_type} cannot be sent as JSON: {exc}"
             raise LocalError(msg) from exc
-        frames = [*identity, DELIM, self._sign(parts), *parts]
+        frames: list[bytes | memoryview] = [*identity, DELIM, self._sign(parts), *parts]
         if buffers:
             frames += _snapshot(buffers)
         return frames
 
-    def decode(self, frames: Sequence[bytes], channel: Channel) -> Request:
+    def decode(self, frames: Sequence[bytes | memoryview], channel: Channel) -> Request:
         """Check and parse a request that came in on ``channel``. One thread only.
 
         Raises:
@@ -150,7 +152,7 @@ class Codec:
         except ValueError:
             msg = f"{len(frames)} frame(s) of {sum(map(len, frames))} bytes without the delimiter {DELIM.decode()}"
             raise RemoteError(msg) from None
-        identity, parts = frames[:start], frames[start + 1 :]
+        identity, parts = cast("Sequence[bytes]", frames[:start]), frames[start + 1 :]
         if len(parts) <= _SIGNED_PARTS:
             msg = f"{len(parts)} frame(s) after the delimiter; a message has at least {_SIGNED_PARTS + 1}"
             raise RemoteError(msg)
@@ -183,10 +185,10 @@ class Codec:
             buffers=[memoryview(frame) for frame in parts[_SIGNED_PARTS + 1 :]],
         )
 
-    def _check_signature(self, parts: Sequence[bytes]) -> None:
+    def _check_signature(self, parts: Sequence[bytes | memoryview]) -> None:
         if self.session.auth is None:
             return
-        signature = parts[0]
+        signature = cast("bytes", parts[0])
         if not signature:
             msg = "the message is not signed"
             raise RemoteError(msg)
@@ -201,7 +203,7 @@ class Codec:
                 del self._seen[next(iter(self._seen))]
             self._seen[signature] = None
 
-    def _unpack(self, part: bytes, name: str) -> dict[str, Any]:
+    def _unpack(self, part: bytes | memoryview, name: str) -> dict[str, Any]:
         try:
             value = self._unpack_json(part)
         except (ValueError, TypeError, RecursionError) as exc:
@@ -251,8 +253,8 @@ def without_lone_surrogates(text: str) -> str:
     return text
 
 
-def _snapshot(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes]:
-    frames: list[bytes] = []
+def _snapshot(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes | memoryview]:
+    frames: list[bytes | memoryview] = []
     for number, buffer in enumerate(buffers):
         if isinstance(buffer, bytes):
             frames.append(buffer)
@@ -265,5 +267,7 @@ def _snapshot(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes]:
         if not view.contiguous:
             msg = f"buffer {number} is not contiguous"
             raise LocalError(msg)
-        frames.append(view.tobytes())
+        unchanging = view.readonly and isinstance(view.obj, (bytes, zmq.Frame)) and view.c_contiguous
+        # As bytes, so that its length is its size.
+        frames.append(view.cast("B") if unchanging else view.tobytes())
     return frames

@@ -20,7 +20,7 @@ Whoever made the socket closes it with :meth:`close`, in the same thread, once t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 import zmq
@@ -45,6 +45,11 @@ _RCVMORE = int(zmq.RCVMORE)
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
 
+_HEAD = 7
+"""Frames of a message before its buffers: identity, delimiter, signature, two headers, metadata, content."""
+_LARGE = 1 << 16
+"""Bytes from which a copy costs more than what a view of ZMQ's memory holds on to."""
+
 
 class OwnedSocket:
     """Sends, receives and waits for one task; woken by anybody.
@@ -58,7 +63,7 @@ class OwnedSocket:
         self.socket = socket
         # The send below pyzmq's Python-level one, which has options that we do not use: half the time for a message.
         self._send = cast("Callable[[Frame, int], object]", super(zmq.Socket, socket).send)
-        self._recv = socket.recv
+        self._recv = cast("Callable[..., Any]", super(zmq.Socket, socket).recv)
         self._getsockopt = cast("Callable[[int], int]", socket.getsockopt)
         self._bell = make_doorbell(int(socket.FD), token)
         self._rung = False
@@ -72,10 +77,28 @@ class OwnedSocket:
         # Asking first costs less than an exception, which nearly every drain would end with.
         if not self._getsockopt(_EVENTS) & _POLLIN:
             return None
-        frames = [self._recv(_NOBLOCK)]
+        frames: list[bytes] = [self._recv(_NOBLOCK)]
         while self._getsockopt(_RCVMORE):
             frames.append(self._recv(_NOBLOCK))
         return frames
+
+    def try_receive_views(self) -> list[bytes | memoryview] | None:
+        """As :meth:`try_receive`, but large buffers are not copied.
+
+        Frames from the eighth on, which is where the buffers of a message are, come as read-only views of ZMQ's own
+        memory if they are large; all others as bytes.
+        """
+        if not self._getsockopt(_EVENTS) & _POLLIN:
+            return None
+        frames: list[bytes | memoryview] = [self._recv(_NOBLOCK)]
+        while self._getsockopt(_RCVMORE):
+            frames.append(self._recv(_NOBLOCK) if len(frames) < _HEAD else self._receive_view())
+        return frames
+
+    def _receive_view(self) -> bytes | memoryview:
+        frame: zmq.Frame = self._recv(_NOBLOCK, False)
+        # A small one would keep the whole packet alive that it came in.
+        return frame.buffer.toreadonly() if len(frame) >= _LARGE else frame.bytes
 
     def try_send(self, frames: Sequence[Frame]) -> bool:
         """Send a message; False if the socket cannot take it now, and then nothing of it was sent. Owner only.
