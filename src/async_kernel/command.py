@@ -15,6 +15,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from async_kernel.arguments import without_leftovers
 from async_kernel.kernelspec import (
     DEFAULT_KERNEL_NAME,
     DEFAULT_LAUNCHER,
@@ -152,25 +153,12 @@ def _fail(error: object, code: int) -> NoReturn:
 
 def _start(args: list[str]) -> None:
     """Hand over to the launcher, which reads ``sys.argv`` itself."""
-    flags, settings = to_flags_and_settings(_without_leftovers(args[1:] if args[0] in _ACTIONS else args))
+    flags, settings = to_flags_and_settings(without_leftovers(args[1:] if args[0] in _ACTIONS else args))
     try:
         launcher = import_launcher(str(settings.get("launcher", "")))
     except (ImportError, ValueError) as exc:
         _fail(exc, FAILED)
     launcher(settings | {"flags": flags})
-
-
-def _without_leftovers(args: list[str]) -> list[str]:
-    """``args`` without words that are neither an option nor the value of one.
-
-    Jupyter's console programs append what they do not understand themselves to the kernel's command, as ``jupyter run
-    script.py`` does with the script.
-    """
-    kept: list[str] = []
-    for arg in args:
-        if arg.startswith("-") or (kept and kept[-1].startswith("-") and "=" not in kept[-1]):
-            kept.append(arg)
-    return kept
 
 
 def _manage(args: list[str]) -> None:

@@ -25,6 +25,7 @@ from traitlets import Bool, CFloat, Dict, Type, Unicode, UseEnum, default
 from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
 
+from async_kernel.arguments import without_leftovers
 from async_kernel.interface import garbage
 from async_kernel.interface.options import StrictLoader
 from async_kernel.interface.settings import ClosingSettings
@@ -249,7 +250,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         self.initialize = initialized_already  # type: ignore[method-assign]
         self._set_default_env("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         self._set_default_env("UV_PROJECT_ENVIRONMENT", sys.prefix)
-        self.configure([] if argv is NoValue else sys.argv[1:] if argv is None else list(argv))
+        self.configure([] if argv is NoValue else without_leftovers(sys.argv[1:]) if argv is None else list(argv))
         self.interface_class = type(self)
 
     def configure(self, argv: list[str]) -> None:
