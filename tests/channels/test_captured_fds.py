@@ -42,38 +42,49 @@ def capture() -> Generator[tuple[CapturedFds, Callable[[], bytes]]]:
                 os.close(descriptor)
 
 
-def drained(reader: FdReader) -> list[Any]:
-    return [(name, text) for name, text, _ in reader.drain()]
+def reading(fds: CapturedFds, **options: Any) -> tuple[FdReader, OutputQueue]:
+    queue = OutputQueue(1_000_000)
+    return FdReader(fds, queue, lambda: A, **options), queue
+
+
+def texts(queue: OutputQueue) -> list[Any]:
+    return [(item.name, "".join(item.texts)) for item in queue.take() if isinstance(item, StreamRun)]
+
+
+def caught(reader: FdReader, queue: OutputQueue) -> list[Any]:
+    """What the reader finds now."""
+    reader.catch_up()
+    return texts(queue)
 
 
 def test_what_anybody_writes_is_caught() -> None:
     with capture() as (fds, written):
-        reader = FdReader(fds, OutputQueue(1000), lambda: A)
+        reader = reading(fds)
         os.write(1, b"direct\n")
         subprocess.run(["/bin/sh", "-c", "echo child; echo error >&2"], check=True)
-        found = reader.drain()
+        found = caught(*reader)
         elsewhere = written()
-    assert found == [("stdout", "direct\nchild\n", A), ("stderr", "error\n", A)]
+    assert found == [("stdout", "direct\nchild\n"), ("stderr", "error\n")]
     assert elsewhere == b""
 
 
 def test_a_forked_child_is_caught() -> None:
     with capture() as (fds, _):
-        reader = FdReader(fds, OutputQueue(1000), lambda: A)
+        reader = reading(fds)
         code = "import os\npid = os.fork()\nif pid == 0:\n os.write(1, b'forked')\n os._exit(0)\nos.waitpid(pid, 0)"
         subprocess.run([sys.executable, "-c", code], check=True)
-        assert drained(reader) == [("stdout", "forked")]
+        assert caught(*reader) == [("stdout", "forked")]
 
 
 def test_c_code_is_caught_line_by_line() -> None:
     libc = ctypes.CDLL(None)
     with capture() as (fds, _):
-        reader = FdReader(fds, OutputQueue(1000), lambda: A)
+        reader = reading(fds)
         libc.printf(b"line\n")
-        line = drained(reader)
+        line = caught(*reader)
         libc.printf(b"half")
         flush_c_stdout()
-        half = drained(reader)
+        half = caught(*reader)
     assert (line, half) == ([("stdout", "line\n")], [("stdout", "half")])
 
 
@@ -116,24 +127,46 @@ def test_without_room_for_descriptors_nothing_is_changed(monkeypatch: pytest.Mon
 
 def test_a_character_in_two_halves_is_put_together() -> None:
     with capture() as (fds, _):
-        reader = FdReader(fds, OutputQueue(1000), lambda: A)
+        reader = reading(fds)
         os.write(1, "é".encode()[:1])
-        first = drained(reader)
+        first = caught(*reader)
         os.write(1, "é".encode()[1:] + b"\xff\n")
-        assert (first, drained(reader)) == ([], [("stdout", "é\ufffd\n")])
+        assert (first, caught(*reader)) == ([], [("stdout", "é\ufffd\n")])
 
 
 def test_an_echo_goes_to_the_originals() -> None:
     with capture() as (fds, written):
-        reader = FdReader(fds, OutputQueue(1000), lambda: A, echo=True)
+        reader = reading(fds, echo=True)
         os.write(1, b"twice\n")
-        found = drained(reader)
+        found = caught(*reader)
         echoed = written()
     assert (found, echoed) == ([("stdout", "twice\n")], b"twice\n")
 
 
-def texts(queue: OutputQueue) -> list[Any]:
-    return [(item.name, "".join(item.texts), item.parent) for item in queue.take() if isinstance(item, StreamRun)]
+def test_what_a_child_wrote_stands_before_what_comes_next() -> None:
+    with capture() as (fds, _):
+        reader, queue = reading(fds)
+        queue.write("stdout", "before\n", A)
+        os.write(1, b"child\n")
+        reader.catch_up()
+        queue.write("stdout", "after\n", A)
+    assert texts(queue) == [("stdout", "before\nchild\nafter\n")]
+
+
+def test_a_full_pipe_is_caught_whole() -> None:
+    with capture() as (fds, _):
+        reader = reading(fds)
+        size = 65536
+        os.write(1, b"x" * size)
+        assert caught(*reader) == [("stdout", "x" * size)]
+
+
+def test_it_belongs_to_the_cell_that_runs() -> None:
+    with capture() as (fds, _):
+        reader, queue = reading(fds)
+        os.write(1, b"x")
+        reader.catch_up()
+    assert [item.parent for item in queue.take()] == [A]
 
 
 @pytest.mark.trio
@@ -146,7 +179,7 @@ async def test_the_task_streams_what_comes() -> None:
             while queue.is_empty:
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
-    assert texts(queue) == [("stderr", "error\n", A)]
+    assert texts(queue) == [("stderr", "error\n")]
 
 
 @pytest.mark.trio
@@ -164,4 +197,4 @@ async def test_reading_pauses_while_output_is_held_up() -> None:
             while queue.is_empty:
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
-    assert (before, texts(queue)) == ([("stdout", "x" * 100, A)], [("stdout", "waits\n", A)])
+    assert (before, texts(queue)) == ([("stdout", "x" * 100)], [("stdout", "waits\n")])

@@ -22,7 +22,7 @@ from async_kernel.transport.owned_socket import OwnedSocket
 from tests.sockets import TaskClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from tests.sockets import OwningContext
 
@@ -77,9 +77,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def publishing(
-    context: OwningContext, address: str = "inproc://iopub", captured: Any = None, **settings: Any
-) -> AsyncIterator[Rig]:
+async def publishing(context: OwningContext, address: str = "inproc://iopub", **settings: Any) -> AsyncIterator[Rig]:
     options = replace(IOSettings(), **settings)
     socket = context.socket(zmq.XPUB)
     iopub.configure(socket, options)
@@ -90,7 +88,7 @@ async def publishing(
     queue = OutputQueue(options.iopub_limit_bytes)
     complaints = Complaints(logging.getLogger("test"), "iopub channel")
     owned = OwnedSocket(socket, token)
-    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, captured)
+    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints)
     peers = Peers(socket, token, complaints, gone=publisher.client_gone)
     try:
         async with trio.open_nursery() as helpers:
@@ -233,23 +231,6 @@ async def test_text_with_a_parent_that_cannot_be_sent_is_counted_and_the_next_go
         rig.queue.write("stdout", "kept\n", A)
         brief = await client.brief(1)
     assert (brief, rig.iopub.losses.unsendable, len(caplog.records)) == ([("a", "stdout", "kept\n")], 1, 1)
-
-
-@pytest.mark.trio
-async def test_what_was_written_to_descriptors_comes_before_idle(context: OwningContext) -> None:
-    waiting: list[Sequence[Any]] = [("stdout", "from a child\n", A)]
-
-    def captured() -> list[Sequence[Any]]:
-        found = list(waiting)
-        waiting.clear()
-        return found
-
-    async with publishing(context, captured=captured) as rig:
-        client = await rig.subscriber()
-        rig.publish("status", execution_state="busy")
-        rig.publish("status", execution_state="idle")
-        brief = await client.brief(3)
-    assert brief == ["status", ("a", "stdout", "from a child\n"), "status"]
 
 
 @pytest.mark.trio

@@ -94,7 +94,7 @@ class IOLoop:
             the loop.
         captured: descriptors to read (see :mod:`~async_kernel.channels.captured_fds`); whoever captured gives them
             back.
-        current_parent: the header that captured text belongs to; called in the I/O thread.
+        current_parent: the header that captured text belongs to; called in any thread, with a lock held.
         echo: whether captured text goes to the original descriptors, too.
 
     Attributes:
@@ -126,10 +126,8 @@ class IOLoop:
         self._codec = codec
         self._submit = submit
         self._log = log
-        self._captured = captured
-        self._current_parent = current_parent
-        self._echo = echo
         self._queue = OutputQueue(settings.iopub_limit_bytes)
+        self._fds = FdReader(captured, self._queue, current_parent, echo=echo) if captured is not None else None
         self._complaints = {channel: Complaints(log, f"{channel} channel") for channel in Channel}
         self._channels: _Channels | None = None
         self._reading = True
@@ -234,17 +232,20 @@ class IOLoop:
         """
         if self._generation != forked.generation():
             return
-        self._queue.put(
-            iopub.message(
-                self._codec, msg_type, content, parent=parent, metadata=metadata, buffers=buffers, topic=topic
-            )
+        item = iopub.message(
+            self._codec, msg_type, content, parent=parent, metadata=metadata, buffers=buffers, topic=topic
         )
+        if self._fds is not None:
+            self._fds.catch_up()
+        self._queue.put(item)
 
     def stream(self, name: StreamName, text: str, *, parent: Parent) -> None:
         """See :meth:`~async_kernel.protocol.wire.Wire.stream`. In a forked child it writes to the descriptor."""
         if self._generation != forked.generation():
             _write_as_child(name, text)
             return
+        if self._fds is not None:
+            self._fds.catch_up()
         self._queue.write(name, text, parent)
 
     def reply(
@@ -276,6 +277,8 @@ class IOLoop:
             answer.set_exception(StdinClosedError("nobody can be asked for input here"))
             return
         question = channels.stdin.question(request, prompt, answer, password=password)
+        if self._fds is not None:
+            self._fds.catch_up()
         self._queue.put(Output(call=lambda: channels.stdin.ask(question), parent=request.header))
         if self._ended:
             answer.set_exception(StdinClosedError("the kernel is closing"))
@@ -318,14 +321,12 @@ class IOLoop:
                 for channel in (Channel.shell, Channel.control)
             )
             stdin = Stdin(bound[Channel.stdin], self._codec, complaints[Channel.stdin])
-            fds = self._fd_reader()
             publisher = iopub.IOPub(
                 self._queue,
                 bound[Channel.iopub],
                 self._codec,
                 settings,
                 complaints[Channel.iopub],
-                fds.drain if fds is not None else None,
             )
             watchers = [
                 Peers(bound[Channel.iopub].socket, token, complaints[Channel.iopub], gone=publisher.client_gone),
@@ -337,8 +338,8 @@ class IOLoop:
                 ports[Channel.heartbeat] = await helpers.start(serve_heartbeat, context, endpoints, settings.ports.hb)
                 for watcher in watchers:
                     helpers.start_soon(watcher.serve)
-                if fds is not None:
-                    helpers.start_soon(fds.serve)
+                if self._fds is not None:
+                    helpers.start_soon(self._fds.serve)
                 async with trio.open_nursery() as owners:
                     for channel in (shell, control, stdin, publisher):
                         owners.start_soon(channel.serve)
@@ -361,11 +362,6 @@ class IOLoop:
                 for complaint in complaints.values():
                     complaint.close()
                 helpers.cancel_scope.cancel()
-
-    def _fd_reader(self) -> FdReader | None:
-        if self._captured is None:
-            return None
-        return FdReader(self._captured, self._queue, self._current_parent, echo=self._echo)
 
     def _ask_to_close(self) -> None:
         if self._close_asked is not None:

@@ -31,7 +31,7 @@ from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, Strea
 from async_kernel.transport.codec import LocalError, without_lone_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from async_kernel.channels.complaints import Complaints
     from async_kernel.channels.peers import Departure
@@ -81,7 +81,6 @@ class IOPub:
 
     Args:
         queue: where output waits; it may fill before :meth:`serve` runs.
-        captured: what was written to file descriptors and not read yet, as stream writes; called before each ``idle``.
     """
 
     def __init__(
@@ -91,14 +90,12 @@ class IOPub:
         codec: Codec,
         settings: IOSettings,
         complaints: Complaints,
-        captured: Callable[[], Iterable[tuple[StreamName, str, Parent]]] | None = None,
     ) -> None:
         self._queue = queue
         self._socket = socket
         self._codec = codec
         self._settings = settings
         self._complaints = complaints
-        self._captured = captured
         self._finishing = False
         self._has_subscribers = False
         self._text_due = math.inf
@@ -131,7 +128,7 @@ class IOPub:
         be here before its subscription. Without this, the first busy and idle would reach nobody.
         """
         until = trio.current_time() + self._settings.first_subscriber_s
-        while not self._finishing and trio.current_time() < until:
+        while not self._finishing and not self._queue.is_full and trio.current_time() < until:
             await self._welcome_subscribers()
             if self._has_subscribers:
                 return
@@ -182,9 +179,6 @@ class IOPub:
             self._queue.sent(WRITE_BYTES * len(item.texts))  # what the chunks did not account for
             self._last_text = trio.current_time()
             return
-        if item.is_idle and self._captured is not None:
-            for name, text, parent in self._captured():
-                await self._send_text(name, text, parent)
         if item.call is not None:
             item.call()
         else:
@@ -266,8 +260,7 @@ def message(
     """
     identity = (b"kernel." + msg_type.encode() if topic is None else topic,)
     frames = codec.encode(msg_type, content, parent=parent, metadata=metadata, identity=identity, buffers=buffers)
-    is_idle = msg_type == "status" and content.get("execution_state") == "idle"
-    return Output(frames, is_idle=is_idle, parent=parent)
+    return Output(frames, parent=parent)
 
 
 def _chunks(text: str, size: int) -> Iterator[str]:

@@ -45,13 +45,11 @@ class Output:
 
     Attributes:
         frames: topic first.
-        is_idle: whether it ends a request: what was written to file descriptors goes before it.
         parent: the header of the request that caused it.
     """
 
     frames: Sequence[bytes | memoryview] = ()
     call: Callable[[], object] | None = None
-    is_idle: bool = False
     parent: Parent = None
 
     @property
@@ -65,11 +63,14 @@ class OutputQueue:
 
     Args:
         limit: bytes; see the module.
+
+    Attributes:
+        lock: held while something is put in or taken out, never while waiting; for who must do two of these at once.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._items: deque[Output | StreamRun] = deque()
         self._open: dict[str, StreamRun] = {}
         self._messages = 0
@@ -85,7 +86,7 @@ class OutputQueue:
 
     def put(self, item: Output) -> None:
         """Add a message. May wait for room."""
-        with self._lock:
+        with self.lock:
             if self._closed:
                 self.refused += 1
                 return
@@ -102,8 +103,8 @@ class OutputQueue:
         if full:
             self._wait_for_room()
 
-    def write(self, name: StreamName, text: str, parent: Parent) -> None:
-        """Add text to a stream. May wait for room.
+    def write(self, name: StreamName, text: str, parent: Parent, *, wait: bool = True) -> None:
+        """Add text to a stream. May wait for room, unless not to ``wait``.
 
         Raises:
             TypeError: if ``text`` is not a string.
@@ -112,7 +113,7 @@ class OutputQueue:
             msg = f"text must be a str, not {type(text).__name__}"
             raise TypeError(msg)
         key: str = parent.get("msg_id", "") if parent else ""  # _key, without the call: every print passes here
-        with self._lock:
+        with self.lock:
             if self._closed:
                 self.refused += 1
                 return
@@ -126,14 +127,14 @@ class OutputQueue:
             wake, self._wake_for_text = self._wake_for_text, False
         if wake:
             self._wake()
-        if full:
+        if full and wait:
             self._wait_for_room()
 
     def _wait_for_room(self) -> None:
         if threading.get_ident() == self._owner_thread:
             return
         while True:
-            with self._lock:
+            with self.lock:
                 if self._closed or self._size <= self._limit // 2:
                     return
                 gate = threading.Lock()
@@ -146,7 +147,7 @@ class OutputQueue:
 
     def attach(self, wake: Callable[[], object]) -> None:
         """Become the owner: ``wake`` is called, in any thread, when there is something to take."""
-        with self._lock:
+        with self.lock:
             self._wake = wake
             self._owner_thread = threading.get_ident()
             self._wake_for_text = True
@@ -163,13 +164,13 @@ class OutputQueue:
 
     def ends_a_line(self) -> bool:
         """Whether the text that was written last ends with a newline."""
-        with self._lock:
+        with self.lock:
             last = self._items[-1] if self._items else None
             return isinstance(last, StreamRun) and last.texts[-1:] != [] and last.texts[-1].endswith("\n")
 
     def take(self) -> deque[Output | StreamRun]:
         """Everything that waits, in order. It counts against the limit until :meth:`sent`."""
-        with self._lock:
+        with self.lock:
             items, self._items = self._items, deque()
             self._open.clear()
             self._messages = 0
@@ -177,13 +178,13 @@ class OutputQueue:
 
     def sent(self, size: int) -> None:
         """``size`` bytes of what was taken have left."""
-        with self._lock:
+        with self.lock:
             self._size = max(0, self._size - size)
             self._make_room()
 
     def rest(self, *, wake_for_text: bool) -> None:
         """All that was taken has left; say whether new text shall wake the owner (messages always do)."""
-        with self._lock:
+        with self.lock:
             if not self._items:
                 # Exact again: an exception between two statements of a producer may have lost a few bytes.
                 self._size = 0
@@ -192,7 +193,7 @@ class OutputQueue:
 
     def close(self) -> None:
         """The owner is gone: what waits is lost, what comes is refused (and counted), nobody is held up."""
-        with self._lock:
+        with self.lock:
             self._closed = True
             self.refused += len(self._items)
             self._items.clear()
@@ -203,7 +204,7 @@ class OutputQueue:
 
     def call_when_there_is_room(self, fn: Callable[[], object]) -> None:
         """Call ``fn``, in the owner's thread, as soon as producers are no longer held up (at once if they are not)."""
-        with self._lock:
+        with self.lock:
             self._waiters.append(fn)
             self._make_room()
 
