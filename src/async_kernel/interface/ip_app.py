@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from IPython.core.application import BaseIPythonApplication
@@ -68,6 +71,18 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
 
     def init_crash_handler(self) -> None:
         """None: an interface takes no excepthook from its process."""
+
+    def init_path(self) -> None:
+        """Let the user's code import what is in the working directory, before other packages, after the standard library.
+
+        A launched kernel's own imports do not look there: its kernelspec starts Python with ``-P``, which IPython would
+        respect for the user's code, too. Whoever wants that sets ``PYTHONSAFEPATH`` or ``ignore_cwd``.
+        """
+        if not self._launched or self.ignore_cwd or os.environ.get("PYTHONSAFEPATH") or "" in sys.path:
+            return
+        names = [Path(path).name for path in sys.path]
+        first = next((n for n, name in enumerate(names) if name in {"site-packages", "dist-packages"}), len(names))
+        sys.path.insert(first, "")
 
     def shell_options(self) -> dict[str, Any]:
         return {
