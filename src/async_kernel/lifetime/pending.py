@@ -1,81 +1,410 @@
-"""A result that comes once."""
+"""A result that comes once, from any thread, to whoever waits for it: in any loop, in any thread.
+
+Nobody owns a Pending, and nothing happens in it: somebody completes it (:meth:`Pending.set_result`,
+:meth:`Pending.set_exception`, :meth:`Pending.cancel`; the first one counts, later ones change nothing), others look at
+it or wait. Whoever gives up waiting, because of a timeout or because its task was cancelled, is simply gone: the
+Pending and the other waiters never notice. Only :meth:`Pending.cancel` cancels.
+
+Every method may be called from any thread, from any task and from signal handlers, also while its own thread is in the
+middle of another method of the same Pending. So there is no lock; two containers whose operations are atomic decide.
+The first item of ``_outcomes`` is the outcome. Whoever takes a callback out of ``_callbacks`` calls it, once it is
+done.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import anyio
-import outcome
+import anyio.lowlevel
 
 from async_kernel.lifetime.loop_token import current_loop_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextvars import Context
+    from types import TracebackType
+
+__all__ = ["Pending", "PendingCancelled", "PendingNotDone"]
 
 T = TypeVar("T")
 
 
 class PendingCancelled(anyio.ClosedResourceError):
-    pass
+    """The Pending was cancelled; the message is the reason that was given.
+
+    Its ``__cause__`` is the exception with which the cancelled work ended, if it did.
+    """
+
+
+class PendingNotDone(RuntimeError):  # noqa: N818 -- the documented name
+    """The Pending has no outcome yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    error: BaseException
+    traceback: TracebackType | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancelled:
+    message: str
+    cause: BaseException | None = None
 
 
 class Pending(Generic[T]):
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._outcome: outcome.Outcome[T] | None = None
-        self._callbacks: list[Callable[[Any], object]] = []
+    """A result that comes once.
 
-    def _finish(self, result: outcome.Outcome[T]) -> bool:
-        with self._lock:
-            if self._outcome is not None:
-                return False
-            self._outcome = result
-            callbacks, self._callbacks = self._callbacks, []
-        for fn in callbacks:
-            fn(self)
-        return True
+    ``await pending`` waits for it in any loop, and :meth:`wait_sync` in any thread.
+
+    Args:
+        context: that the work runs in, for whoever wants to know.
+        **metadata: what its maker wants to remember with it.
+
+    Attributes:
+        context: as given.
+        metadata: as given, a dict of its own.
+    """
+
+    __slots__ = ("__weakref__", "_callbacks", "_canceller", "_outcomes", "_request", "context", "metadata")
+
+    def __init__(self, context: Context | None = None, /, **metadata: Any) -> None:
+        self.context = context
+        self.metadata = metadata
+        self._outcomes: list[_Value | _Error | _Cancelled] = []
+        self._callbacks: deque[Callable[[Pending[T]], object]] = deque()
+        self._canceller: Callable[[str | None], object] | None = None
+        self._request: str | None = None
+
+    def __repr__(self) -> str:
+        match self._outcomes[:1]:
+            case [_Value(value)]:
+                state = f"result={value!r}"
+            case [_Error(error, _)]:
+                state = f"exception={error!r}"
+            case [_Cancelled(message, _)]:
+                state = f"cancelled {message!r}"
+            case _:
+                state = "pending" if self._request is None else f"being cancelled {self._request!r}"
+        metadata = "".join(f" {name}={value!r}" for name, value in self.metadata.items())
+        return f"<Pending{metadata} {state}>"
+
+    # -- completing ------------------------------------------------------------------------------------------
 
     def set_result(self, value: T, /) -> bool:
-        return self._finish(outcome.Value(value))
+        """Complete it with a value.
+
+        Returns:
+            whether this completed it; False if it was done before.
+        """
+        return self._end(_Value(value))
 
     def set_exception(self, exc: BaseException, /) -> bool:
-        return self._finish(outcome.Error(exc))
+        """Complete it with an exception, which waiters raise; a :class:`PendingCancelled` completes it as cancelled.
+
+        Returns:
+            whether this completed it; False if it was done before.
+        """
+        if isinstance(exc, PendingCancelled):
+            return self._end(_Cancelled(str(exc), exc.__cause__))
+        return self._end(_Error(exc, exc.__traceback__))
 
     def cancel(self, msg: str | None = None) -> bool:
-        return self._finish(outcome.Error(PendingCancelled(msg or "")))
+        """Cancel it: waiters raise :class:`PendingCancelled` with ``msg``.
+
+        With a canceller (:meth:`set_canceller`), that is called, and this is cancelled but not done until whoever does
+        the work completes it. However the work ends then, its result is dropped.
+
+        Returns:
+            whether it is cancelled, by this call or before; False if it was done otherwise.
+        """
+        if self._outcomes or self._request is not None:
+            return self.cancelled()
+        canceller = self._canceller
+        if canceller is not None:
+            self._request = msg or ""
+        else:
+            self._complete(_Cancelled(msg or ""))
+            canceller, self._canceller = self._canceller, None  # set meanwhile
+        if canceller is not None and self.cancelled():
+            canceller(msg)
+        return self.cancelled()
+
+    def set_canceller(self, fn: Callable[[str | None], object] | None, /) -> None:
+        """Say how the work that this is the result of is cancelled; None takes it back.
+
+        Args:
+            fn: called with the message by :meth:`cancel`, in the thread that cancels; at once if it is cancelled
+                already. It may happen to be called twice when both come at the same moment.
+        """
+        self._canceller = fn  # first, so that a cancel() which comes now finds it
+        if self._outcomes or self._request is not None:
+            self._canceller = None
+            if fn is not None and self.cancelled():
+                fn(self._message())
+
+    async def cancel_wait(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the documented name
+        shield: bool = False,
+        msg: str | None = None,
+    ) -> None:
+        """Cancel it and wait until it is done.
+
+        Args:
+            timeout: seconds to wait at most; None: without end.
+            shield: whether to wait on if this task is cancelled.
+            msg: the reason.
+
+        Raises:
+            TimeoutError: if it is not done in time.
+        """
+        self.cancel(msg)
+        await self.wait(timeout=timeout, shield=shield, result=False)
+
+    def _end(self, outcome: _Value | _Error | _Cancelled) -> bool:
+        """The work has ended, in whatever way."""
+        completed = self._complete(outcome)
+        self._canceller = None
+        return completed
+
+    def _complete(self, outcome: _Value | _Error | _Cancelled) -> bool:
+        if self._outcomes:
+            return False
+        if self._request is not None and not isinstance(outcome, _Cancelled):
+            outcome = _Cancelled(self._request, outcome.error if isinstance(outcome, _Error) else None)
+        self._outcomes.append(outcome)
+        if self._outcomes[0] is not outcome:
+            del self._outcomes[1:]
+            return False
+        self._call_back()
+        return True
+
+    # -- looking ---------------------------------------------------------------------------------------------
 
     def done(self) -> bool:
-        return self._outcome is not None
+        """Whether it has a result, an exception, or was cancelled."""
+        return bool(self._outcomes)
 
-    def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
-        with self._lock:
-            if self._outcome is None:
-                self._callbacks.append(fn)
-                return
-        fn(self)
+    def cancelled(self) -> bool:
+        """Whether it was cancelled; it may not be done yet (:meth:`cancel`)."""
+        if self._outcomes:
+            return isinstance(self._outcomes[0], _Cancelled)
+        return self._request is not None
 
     def result(self) -> T:
-        assert self._outcome is not None
-        o = self._outcome
-        if isinstance(o, outcome.Error):
-            raise o.error
-        return o.value
+        """The result.
 
-    def wait_sync(self) -> T:
-        ready = threading.Lock()
-        ready.acquire()
-        self.add_done_callback(lambda _: ready.release())
-        ready.acquire()
-        return self.result()
+        Raises:
+            BaseException: what it was completed with.
+            PendingCancelled: if it was cancelled.
+            PendingNotDone: if it is not done.
+        """
+        outcome = self._outcome()
+        if isinstance(outcome, _Value):
+            return outcome.value
+        try:
+            # The traceback begins anew for each waiter instead of growing.
+            raise outcome.error.with_traceback(outcome.traceback)
+        finally:
+            del self, outcome  # no cycle through this frame
 
-    async def _wait(self) -> T:
-        if not self.done():
-            token = current_loop_token()
-            event = anyio.Event()
-            self.add_done_callback(lambda _: token.call_soon(event.set))
-            await event.wait()
-        return self.result()
+    def exception(self) -> BaseException | None:
+        """The exception that it was completed with; None if it has a result.
+
+        Raises:
+            PendingCancelled: if it was cancelled.
+            PendingNotDone: if it is not done.
+        """
+        outcome = self._outcome()
+        return outcome.error if isinstance(outcome, _Error) else None
+
+    def _outcome(self) -> _Value | _Error:
+        outcome = self._outcomes[0] if self._outcomes else None
+        if outcome is None:
+            msg = "this Pending is not done yet"
+            raise PendingNotDone(msg)
+        if isinstance(outcome, _Cancelled):
+            raise PendingCancelled(*((outcome.message,) if outcome.message else ())) from outcome.cause
+        return outcome
+
+    def _message(self) -> str | None:
+        outcome = self._outcomes[0] if self._outcomes else None
+        return (outcome.message if isinstance(outcome, _Cancelled) else self._request) or None
+
+    # -- callbacks -------------------------------------------------------------------------------------------
+
+    def add_done_callback(self, fn: Callable[[Pending[T]], object], /) -> None:
+        """Have ``fn(self)`` called when it is done: at once if it is, otherwise in the thread that completes it.
+
+        Callbacks are called in the order in which they were added. What they raise is logged
+        (``async_kernel.lifetime``, ERROR). Should it be completed by another thread at this very moment, either thread
+        calls.
+        """
+        if self._outcomes:
+            self._call(fn)
+            return
+        self._callbacks.append(fn)
+        if self._outcomes:
+            self._call_back()
+
+    def remove_done_callback(self, fn: Callable[[Pending[T]], object], /) -> int:
+        """Take a callback back, as often as it was added.
+
+        Returns:
+            how often it was there.
+        """
+        removed = 0
+        while True:
+            try:
+                self._callbacks.remove(fn)
+            except ValueError:
+                return removed
+            removed += 1
+
+    def _call_back(self) -> None:
+        try:
+            while self._callbacks:
+                try:
+                    fn = self._callbacks.popleft()
+                except IndexError:  # another thread has taken it
+                    return
+                self._call(fn)
+        except BaseException:
+            self._call_back()  # an interrupt in one must not leave the other waiters asleep
+            raise
+
+    def _call(self, fn: Callable[[Pending[T]], object]) -> None:
+        try:
+            fn(self)
+        except Exception:  # noqa: BLE001 -- it is neither the completer's nor a waiter's
+            _log.exception("A callback of %r failed.", self)
+
+    # -- waiting ---------------------------------------------------------------------------------------------
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self._wait().__await__()
+        return self.wait().__await__()
+
+    @overload
+    async def wait(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the documented name
+        protect: bool = False,
+        result: Literal[True] = True,
+        shield: bool = False,
+    ) -> T: ...
+    @overload
+    async def wait(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the documented name
+        protect: bool = False,
+        result: bool,
+        shield: bool = False,
+    ) -> T | None: ...
+    async def wait(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the documented name
+        protect: bool = False,
+        result: bool = True,
+        shield: bool = False,
+    ) -> T | None:
+        """Wait until it is done, in any loop. Giving up changes nothing for anybody else.
+
+        Args:
+            timeout: seconds to wait at most; None: without end.
+            protect: accepted for those who write it; a waiter that gives up never cancels what it waited for.
+            result: return the result or raise the exception; if False, return None when it is done, however.
+            shield: wait on if this task is cancelled.
+
+        Raises:
+            BaseException: what it was completed with.
+            PendingCancelled: if it was cancelled.
+            TimeoutError: if it is not done in time.
+        """
+        try:
+            with anyio.move_on_after(timeout, shield=shield):
+                if self._outcomes:
+                    await anyio.lowlevel.checkpoint()
+                else:
+                    await self._until_done()
+            if not self._outcomes:
+                raise self._timeout(timeout)
+            return self.result() if result else None
+        finally:
+            del self  # no cycle through this frame
+
+    async def _until_done(self) -> None:
+        done = anyio.Event()
+        token = current_loop_token()
+
+        def tell(_: Pending[T]) -> None:
+            token.call_soon(done.set)
+
+        try:
+            self.add_done_callback(tell)
+            await done.wait()
+        finally:
+            self.remove_done_callback(tell)
+
+    @overload
+    def wait_sync(self, *, timeout: float | None = None, protect: bool = False, result: Literal[True] = True) -> T: ...
+    @overload
+    def wait_sync(self, *, timeout: float | None = None, protect: bool = False, result: bool) -> T | None: ...
+    def wait_sync(self, *, timeout: float | None = None, protect: bool = False, result: bool = True) -> T | None:
+        """Wait until it is done, blocking this thread (and the loop in it, if there is one).
+
+        A signal handler that raises ends the wait in the main thread at once (on POSIX; Windows delivers signals to
+        Python code when the wait is over). As with every blocking call in CPython, a signal that strikes in the few
+        microseconds in which the wait begins is noticed with the next signal, or when the wait is over.
+
+        Args:
+            timeout: seconds to wait at most; None: without end.
+            protect: accepted for those who write it; a waiter that gives up never cancels what it waited for.
+            result: return the result or raise the exception; if False, return None when it is done, however.
+
+        Raises:
+            BaseException: what it was completed with.
+            PendingCancelled: if it was cancelled.
+            TimeoutError: if it is not done in time.
+        """
+        try:
+            if not self._outcomes:
+                self._until_done_sync(timeout)
+            if not self._outcomes:
+                raise self._timeout(timeout)
+            return self.result() if result else None
+        finally:
+            del self  # no cycle through this frame
+
+    def _until_done_sync(self, timeout: float | None) -> None:
+        done = threading.Lock()
+        done.acquire()  # taken once more below, when it has been released
+
+        def tell(_: Pending[T]) -> None:
+            done.release()
+
+        try:
+            self.add_done_callback(tell)
+            done.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+        finally:
+            self.remove_done_callback(tell)
+
+    def _timeout(self, seconds: float | None) -> TimeoutError:
+        return TimeoutError(f"{self!r} was not done in {seconds:g} s")
+
+
+_log = logging.getLogger("async_kernel.lifetime")
