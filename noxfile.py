@@ -89,6 +89,6 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure kernels side by side."""
+    """Measure kernels side by side; ``nox -s bench -- --help`` shows how."""
     session.install(".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
