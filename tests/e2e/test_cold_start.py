@@ -23,7 +23,11 @@ STARTS = int(os.environ.get("ASYNC_KERNEL_STARTS", "5"))
 def test_nothing_is_lost_at_the_start(start: Callable[..., KernelProcess], ours: None, number: int) -> None:
     kernel = start()
     client = kernel.client(ready=False)
-    requests = [client.send("kernel_info_request"), client.start("print('first')\n1"), client.send("kernel_info_request", channel="control")]
+    requests = [
+        client.send("kernel_info_request"),
+        client.start("print('first')\n1"),
+        client.send("kernel_info_request", channel="control"),
+    ]
     results = [client.result(msg_id) for msg_id in requests]
     assert [result.status for result in results] == ["ok"] * 3
     assert [result.kinds for result in results] == [

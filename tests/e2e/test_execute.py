@@ -123,7 +123,9 @@ def test_context_variables_persist_over_cells(client: Client) -> None:
     assert client.run("var.get()").text == "7"
 
 
-@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit()", "raise KeyboardInterrupt", "raise GeneratorExit"])
+@pytest.mark.parametrize(
+    "code", ["raise SystemExit(3)", "import sys; sys.exit()", "raise KeyboardInterrupt", "raise GeneratorExit"]
+)
 def test_the_kernel_survives_exceptions_that_end_programs(client: Client, code: str) -> None:
     result = client.run(code)
     assert result.status == "error"
@@ -141,7 +143,14 @@ def test_exception_groups_are_shown_whole(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["raise ValueError('no repr')", "return repr(self)", "return 5", "raise SystemExit", "raise KeyboardInterrupt", "return '\\ud800'"],
+    [
+        "raise ValueError('no repr')",
+        "return repr(self)",
+        "return 5",
+        "raise SystemExit",
+        "raise KeyboardInterrupt",
+        "return '\\ud800'",
+    ],
 )
 def test_bad_reprs_break_no_reply(client: Client, body: str) -> None:
     client.run(f"class Bad:\n    def __repr__(self):\n        {body}\nbad = Bad()")
@@ -205,8 +214,18 @@ def test_displays(client: Client) -> None:
         "handle = display('one', display_id='d1')\nhandle.update('two')\nclear_output(wait=True)\nHTML('<b>x</b>')"
     )
     result = client.run(code)
-    assert result.kinds == ["busy", "execute_input", "display_data", "update_display_data", "clear_output", "execute_result", "idle"]
-    assert [c["transient"] for c in result.of("display_data") + result.of("update_display_data")] == [{"display_id": "d1"}] * 2
+    assert result.kinds == [
+        "busy",
+        "execute_input",
+        "display_data",
+        "update_display_data",
+        "clear_output",
+        "execute_result",
+        "idle",
+    ]
+    assert [c["transient"] for c in result.of("display_data") + result.of("update_display_data")] == [
+        {"display_id": "d1"}
+    ] * 2
     assert result.of("clear_output") == [{"wait": True}]
     assert result.of("execute_result")[0]["data"]["text/html"] == "<b>x</b>"
 
@@ -281,7 +300,9 @@ def test_edit_is_a_payload(client: Client, tmp_path: Any) -> None:
     assert payload["filename"].endswith("edited.py")
 
 
-@pytest.mark.parametrize(("code", "keep"), [("exit", False), ("quit", False), ("exit()", False), ("exit(keep_kernel=True)", True)])
+@pytest.mark.parametrize(
+    ("code", "keep"), [("exit", False), ("quit", False), ("exit()", False), ("exit(keep_kernel=True)", True)]
+)
 def test_exit_asks_the_client(client: Client, code: str, keep: bool) -> None:
     (payload,) = payloads(client, code)
     assert (payload["source"], payload["keepkernel"]) == ("ask_exit", keep)

@@ -83,20 +83,28 @@ def test_a_nursery_with_a_busy_child(client: Client, interrupt: Callable[[], Non
     interrupt()
     reply = client.result(running).reply
     assert reply["status"] == "error"
-    assert "KeyboardInterrupt" in {reply["ename"], *reply["evalue"].split()} or "KeyboardInterrupt" in "\n".join(reply["traceback"])
+    assert "KeyboardInterrupt" in {reply["ename"], *reply["evalue"].split()} or "KeyboardInterrupt" in "\n".join(
+        reply["traceback"]
+    )
     assert client.run("6 * 7").text == "42"
 
 
 def test_a_cell_that_catches_everything(client: Client, interrupt: Callable[[], None]) -> None:
-    running = client.start(f"import time\n{READY}try:\n    time.sleep(3600)\nexcept BaseException as exc:\n    print('caught', type(exc).__name__)")
+    running = client.start(
+        f"import time\n{READY}try:\n    time.sleep(3600)\nexcept BaseException as exc:\n    print('caught', type(exc).__name__)"
+    )
     client.printed(running, "ready")
     interrupt()
     assert client.result(running).stdout == "ready\ncaught KeyboardInterrupt\n"
     assert client.run("6 * 7").text == "42"
 
 
-def test_an_awaiting_cell_that_catches_everything(client: Client, interrupt: Callable[[], None], snippets: Snippets) -> None:
-    running = client.start(f"{READY}try:\n    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n    raise\nfinally:\n    print('finally')")
+def test_an_awaiting_cell_that_catches_everything(
+    client: Client, interrupt: Callable[[], None], snippets: Snippets
+) -> None:
+    running = client.start(
+        f"{READY}try:\n    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n    raise\nfinally:\n    print('finally')"
+    )
     client.printed(running, "ready")
     interrupt()
     result = client.result(running)
@@ -106,7 +114,9 @@ def test_an_awaiting_cell_that_catches_everything(client: Client, interrupt: Cal
 
 
 def test_a_second_interrupt_ends_a_cell_that_handled_the_first(client: Client, interrupt: Callable[[], None]) -> None:
-    running = client.start(f"import time\n{READY}try:\n    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n    time.sleep(3600)")
+    running = client.start(
+        f"import time\n{READY}try:\n    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n    time.sleep(3600)"
+    )
     client.printed(running, "ready")
     interrupt()
     client.printed(running, "again")
@@ -115,7 +125,9 @@ def test_a_second_interrupt_ends_a_cell_that_handled_the_first(client: Client, i
     assert client.run("6 * 7").text == "42"
 
 
-def test_threads_and_tasks_of_the_user_live_on(client: Client, interrupt: Callable[[], None], snippets: Snippets) -> None:
+def test_threads_and_tasks_of_the_user_live_on(
+    client: Client, interrupt: Callable[[], None], snippets: Snippets
+) -> None:
     client.run(
         "import threading\nstop = threading.Event(); beats = 0\n"
         "def beat():\n    global beats\n    while not stop.wait(0.005): beats += 1\n"
@@ -172,7 +184,12 @@ def test_200_interrupts_leave_nothing_behind(client: Client, interrupt: Callable
     client.run("1")
     client.run(held)
     before = client.run(held).text
-    codes = [f"await {snippets.wait_forever}", "import time; time.sleep(3600)", "while True: pass", "import threading; threading.Event().wait()"]
+    codes = [
+        f"await {snippets.wait_forever}",
+        "import time; time.sleep(3600)",
+        "while True: pass",
+        "import threading; threading.Event().wait()",
+    ]
     for n in range(200):
         running = client.start(codes[n % len(codes)])
         client.until(lambda msg_id=running: "execute_input" in client.so_far(msg_id).kinds, "the cell's start")

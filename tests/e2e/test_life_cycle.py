@@ -62,7 +62,9 @@ def gone(kernel: KernelProcess, *, code: int = 0) -> None:
 
 @pytest.mark.parametrize("stop", STOPS)
 @pytest.mark.parametrize("what", ["idle", "awaiting", "sleeping"])
-def test_it_ends_when_told(start: Callable[..., KernelProcess], ours: None, snippets: Snippets, stop: str, what: str) -> None:
+def test_it_ends_when_told(
+    start: Callable[..., KernelProcess], ours: None, snippets: Snippets, stop: str, what: str
+) -> None:
     kernel = start(writes_file=True)
     client = kernel.client()
     running = occupy(client, what, snippets)
@@ -75,7 +77,9 @@ def test_it_ends_when_told(start: Callable[..., KernelProcess], ours: None, snip
 
 
 @pytest.mark.parametrize("what", ["busy", "asking", "child process", "shell command"])
-def test_it_ends_whatever_it_does(start: Callable[..., KernelProcess], ours: None, snippets: Snippets, what: str) -> None:
+def test_it_ends_whatever_it_does(
+    start: Callable[..., KernelProcess], ours: None, snippets: Snippets, what: str
+) -> None:
     kernel = start(writes_file=True)
     client = kernel.client()
     running = occupy(client, what, snippets)
@@ -130,21 +134,27 @@ def test_it_can_be_stopped_from_inside(start: Callable[..., KernelProcess], ours
     kernel = start(writes_file=True)
     client = kernel.client()
     calls = {"cell": "stop()", "thread": "import threading\nthreading.Thread(target=stop).start()"}
-    client.start(f"from async_kernel.interface import BaseInterface\nstop = BaseInterface.instance().stop\n{calls[where]}")
+    client.start(
+        f"from async_kernel.interface import BaseInterface\nstop = BaseInterface.instance().stop\n{calls[where]}"
+    )
     gone(kernel)
 
 
 def test_a_cell_that_does_not_end_is_left_after_the_grace_time(start: Callable[..., KernelProcess], ours: None) -> None:
     kernel = start("--BaseInterface.grace=0.5", writes_file=True)
     client = kernel.client()
-    running = client.start(f"import time\n{READY}while True:\n    try: time.sleep(3600)\n    except BaseException: pass")
+    running = client.start(
+        f"import time\n{READY}while True:\n    try: time.sleep(3600)\n    except BaseException: pass"
+    )
     client.printed(running, "ready")
     shutdown = client.send("shutdown_request", {"restart": False}, channel="control")
     assert client.result(shutdown).status == "ok"
     gone(kernel, code=1)
 
 
-def test_a_c_call_that_does_not_end_is_left_after_the_grace_time(start: Callable[..., KernelProcess], ours: None) -> None:
+def test_a_c_call_that_does_not_end_is_left_after_the_grace_time(
+    start: Callable[..., KernelProcess], ours: None
+) -> None:
     kernel = start("--BaseInterface.grace=0.5", writes_file=True)
     client = kernel.client()
     running = client.start(f"import hashlib\n{READY}hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)")
@@ -184,8 +194,10 @@ def test_child_processes_end_with_it(start: Callable[..., KernelProcess], ours: 
 
 
 @pytest.mark.parametrize("what", ["idle", "sleeping", "awaiting"])
-def test_it_ends_with_its_parent(start: Callable[..., KernelProcess], ours: None, snippets: Snippets, what: str) -> None:
-    with subprocess.Popen(["sleep", "3600"]) as parent:  # noqa: S607
+def test_it_ends_with_its_parent(
+    start: Callable[..., KernelProcess], ours: None, snippets: Snippets, what: str
+) -> None:
+    with subprocess.Popen(["sleep", "3600"]) as parent:
         try:
             kernel = start(env={"JPY_PARENT_PID": str(parent.pid)}, writes_file=True)
             occupy(kernel.client(), what, snippets)

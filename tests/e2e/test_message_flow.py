@@ -87,10 +87,15 @@ def test_every_subscriber_is_welcomed_on_its_topic(kernel: KernelProcess, ours: 
         client = kernel.client()
         client.kc.iopub_channel.socket.subscribe(b"kernel.")
         client.until(
-            lambda c=client: [r for r in c.received if r.kind == "iopub_welcome" and r.msg["content"]["subscription"] == "kernel."],
+            lambda c=client: [
+                r for r in c.received if r.kind == "iopub_welcome" and r.msg["content"]["subscription"] == "kernel."
+            ],
             "welcome for the narrow topic",
         )
-        assert [r.msg["content"]["subscription"] for r in client.received if r.kind == "iopub_welcome"] == ["", "kernel."]
+        assert [r.msg["content"]["subscription"] for r in client.received if r.kind == "iopub_welcome"] == [
+            "",
+            "kernel.",
+        ]
 
 
 # -- replies -----------------------------------------------------------------------------------------------------
@@ -130,7 +135,9 @@ def test_kernel_info_is_answered_while_a_cell_blocks(client: Client, blocked: st
         ("usage_request", {}),
     ],
 )
-def test_questions_are_answered_while_a_cell_blocks(client: Client, blocked: str, msg_type: str, content: Any, ours: None) -> None:
+def test_questions_are_answered_while_a_cell_blocks(
+    client: Client, blocked: str, msg_type: str, content: Any, ours: None
+) -> None:
     result = client.request(msg_type, content)
     assert result.status != "error"
     assert result.kinds == ["busy", "idle"]
@@ -171,7 +178,9 @@ def test_inspect_leaves_sections_out(client: Client) -> None:
 
 
 def test_inspect_of_nothing(client: Client) -> None:
-    reply = client.request("inspect_request", {"code": "nothing_of_this_name", "cursor_pos": 5, "detail_level": 0}).reply
+    reply = client.request(
+        "inspect_request", {"code": "nothing_of_this_name", "cursor_pos": 5, "detail_level": 0}
+    ).reply
     assert reply == {"status": "ok", "found": False, "data": {}, "metadata": {}}
 
 
@@ -192,15 +201,28 @@ def test_is_complete(client: Client, code: str, expected: dict[str, str]) -> Non
 def test_history(client: Client) -> None:
     client.run("apple = 1")
     client.run("apple + 1")
-    session, line = json.loads(client.value("'[%d, %d]' % (get_ipython().history_manager.session_number, 0)").strip("'"))
+    session, line = json.loads(
+        client.value("'[%d, %d]' % (get_ipython().history_manager.session_number, 0)").strip("'")
+    )
     number = client.run("None").reply["execution_count"]
 
     def ask(**content: Any) -> list[Any]:
-        base = {"raw": True, "output": False, "session": 0, "start": 0, "stop": None, "n": None, "pattern": "*", "unique": False}
+        base = {
+            "raw": True,
+            "output": False,
+            "session": 0,
+            "start": 0,
+            "stop": None,
+            "n": None,
+            "pattern": "*",
+            "unique": False,
+        }
         return client.request("history_request", base | content).reply["history"]
 
     assert ask(hist_access_type="range", start=number - 2, stop=number)[-1][1:] == [number - 1, "apple + 1"]
-    assert [number - 1, ["apple + 1", "2"]] in [e[1:] for e in ask(hist_access_type="range", start=number - 2, stop=number, output=True)]
+    assert [number - 1, ["apple + 1", "2"]] in [
+        e[1:] for e in ask(hist_access_type="range", start=number - 2, stop=number, output=True)
+    ]
     assert "apple + 1" in [entry[2] for entry in ask(hist_access_type="tail", n=5)]
     assert {entry[2] for entry in ask(hist_access_type="search", pattern="apple*")} == {"apple = 1", "apple + 1"}
     client.run("apple + 1")
@@ -218,7 +240,9 @@ def test_comm_info_and_comm_messages(client: Client) -> None:
     )
     opened = client.send("comm_open", {"comm_id": "c1", "target_name": "echo", "data": {}})
     assert client.idle(opened).kinds == ["busy", "idle"]
-    assert client.request("comm_info_request", {"target_name": "echo"}).reply["comms"] == {"c1": {"target_name": "echo"}}
+    assert client.request("comm_info_request", {"target_name": "echo"}).reply["comms"] == {
+        "c1": {"target_name": "echo"}
+    }
     assert client.request("comm_info_request", {"target_name": "other"}).reply["comms"] == {}
     sent = client.send("comm_msg", {"comm_id": "c1", "data": {"x": 1}})
     result = client.idle(sent)
@@ -234,7 +258,9 @@ def test_a_comm_opened_by_a_cell_has_the_cell_as_parent(client: Client) -> None:
 
 def test_connect_request_says_where_the_sockets_are(client: Client) -> None:
     reply = client.request("connect_request").reply
-    expected = {f"{name}_port": getattr(client.kc, f"{name}_port") for name in ("shell", "iopub", "stdin", "control", "hb")}
+    expected = {
+        f"{name}_port": getattr(client.kc, f"{name}_port") for name in ("shell", "iopub", "stdin", "control", "hb")
+    }
     assert {name: reply[name] for name in expected} == expected
 
 

@@ -37,14 +37,18 @@ def test_both_streams_and_displays_keep_their_order(client: Client, ours: None) 
 
 def test_a_line_without_end_arrives_while_the_cell_runs(client: Client, tmp_path: Any) -> None:
     path = tmp_path / "go on"
-    running = client.start(f"import os, time\nprint('half a line', end='')\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)")
+    running = client.start(
+        f"import os, time\nprint('half a line', end='')\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)"
+    )
     client.printed(running, "half a line")
     path.touch()
     assert client.result(running).stdout == "half a line"
 
 
 def test_a_thread_prints_to_the_cell_that_started_it(client: Client) -> None:
-    first = client.start("import threading\ngo = threading.Event()\nt = threading.Thread(target=lambda: (go.wait(), print('thread')))\nt.start()")
+    first = client.start(
+        "import threading\ngo = threading.Event()\nt = threading.Thread(target=lambda: (go.wait(), print('thread')))\nt.start()"
+    )
     client.result(first)
     second = client.run("print('second')\ngo.set()\nt.join()")
     assert second.stdout == "second\n"
@@ -56,7 +60,10 @@ def test_a_background_task_prints_to_the_cell_that_started_it(client: Client, sn
         f"ready = False\nasync def work():\n    while not ready:\n        await {snippets.sleep}\n    print('task')\n{snippets.start_background}"
     )
     client.result(first)
-    assert client.run(f"ready = True\nprint('second')\nawait {snippets.sleep}\nawait {snippets.sleep}").stdout == "second\n"
+    assert (
+        client.run(f"ready = True\nprint('second')\nawait {snippets.sleep}\nawait {snippets.sleep}").stdout
+        == "second\n"
+    )
     client.until(lambda: client.so_far(first).stdout == "task\n", "the task's output in its cell")
 
 
@@ -86,7 +93,9 @@ def test_c_code_is_captured(client: Client) -> None:
 
 
 def test_child_processes_are_captured(client: Client) -> None:
-    result = client.run("import subprocess, os, sys\nsubprocess.run(['echo', 'child'])\nos.system('echo system >&2')\nsubprocess.run(['echo', 'given'], stdout=sys.stdout);")
+    result = client.run(
+        "import subprocess, os, sys\nsubprocess.run(['echo', 'child'])\nos.system('echo system >&2')\nsubprocess.run(['echo', 'given'], stdout=sys.stdout);"
+    )
     assert sorted(result.stdout.splitlines()) == ["child", "given"]
     assert result.stderr == "system\n"
 
@@ -112,7 +121,9 @@ def test_a_lot_from_a_child_process_is_out_before_idle(client: Client) -> None:
 
 
 def test_bytes_that_are_no_text(client: Client) -> None:
-    result = client.run("import os\nos.write(1, 'ü'.encode()[:1]); os.write(1, 'ü'.encode()[1:]); os.write(1, b'\\xff\\n');")
+    result = client.run(
+        "import os\nos.write(1, 'ü'.encode()[:1]); os.write(1, 'ü'.encode()[1:]); os.write(1, b'\\xff\\n');"
+    )
     assert result.status == "ok"
     assert result.stdout.startswith("ü")
     assert client.run("print('\\ud800')").replies
@@ -138,7 +149,9 @@ def test_log_handlers_go_on_over_cells(client: Client) -> None:
 
 
 def test_redirected_output_is_not_shown(client: Client) -> None:
-    result = client.run("import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    print('inside')\nout.getvalue()")
+    result = client.run(
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    print('inside')\nout.getvalue()"
+    )
     assert (result.stdout, result.text) == ("", repr("inside\n"))
 
 

@@ -56,7 +56,7 @@ def check(done: Any) -> None:
 
 def run(*command: str, folder: Path) -> str:
     """Run a program of the environment; what it printed."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,9 @@ def run(*command: str, folder: Path) -> str:
 
 
 def test_nbclient(subject: Subject, snippets: Snippets, tmp_path: Path) -> None:
-    done = NotebookClient(notebook(subject, snippets), timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    done = NotebookClient(
+        notebook(subject, snippets), timeout=60, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     check(done)
 
 
@@ -127,7 +129,9 @@ def manager(subject: Subject) -> Generator[KernelManager]:
 def execute(kc: Any, code: str) -> str:
     """Run a cell; what it printed."""
     printed: list[str] = []
-    reply = kc.execute_interactive(code, timeout=30, output_hook=lambda msg: printed.append(msg["content"].get("text", "")))
+    reply = kc.execute_interactive(
+        code, timeout=30, output_hook=lambda msg: printed.append(msg["content"].get("text", ""))
+    )
     assert reply["content"]["status"] == "ok"
     return "".join(printed)
 
@@ -179,12 +183,18 @@ def test_the_async_client(subject: Subject) -> None:
         try:
             await kc.wait_for_ready(timeout=30)
             printed: list[str] = []
-            reply = await kc.execute_interactive("print('hello')", timeout=30, output_hook=lambda msg: printed.append(msg["content"].get("text", "")))
+            reply = await kc.execute_interactive(
+                "print('hello')", timeout=30, output_hook=lambda msg: printed.append(msg["content"].get("text", ""))
+            )
             assert (reply["content"]["status"], "".join(printed)) == ("ok", "hello\n")
         finally:
             kc.stop_channels()
             await manager.shutdown_kernel()
-        assert manager.provisioner is None or manager.provisioner.process is None or manager.provisioner.process.returncode == 0
+        assert (
+            manager.provisioner is None
+            or manager.provisioner.process is None
+            or manager.provisioner.process.returncode == 0
+        )
 
     asyncio.run(main())
 
@@ -199,7 +209,10 @@ def test_the_threaded_client(manager: KernelManager) -> None:
         for channel in (kc.shell_channel, kc.iopub_channel):
             channel.call_handlers = got.append
         kc.execute("print('hello')")
-        wait_for(lambda: any(m["msg_type"] == "stream" for m in got) and any(m["msg_type"] == "execute_reply" for m in got), "messages")
+        wait_for(
+            lambda: any(m["msg_type"] == "stream" for m in got) and any(m["msg_type"] == "execute_reply" for m in got),
+            "messages",
+        )
     finally:
         kc.stop_channels()
     assert [m["content"]["text"] for m in got if m["msg_type"] == "stream"] == ["hello\n"]

@@ -62,7 +62,10 @@ def test_input_in_a_worker_thread(client: Client) -> None:
 
 
 def test_input_in_a_thread_of_the_backend(client: Client, backend: str) -> None:
-    call = {"trio": "import trio\nawait trio.to_thread.run_sync(input, 'p')", "asyncio": "import asyncio\nawait asyncio.to_thread(input, 'p')"}
+    call = {
+        "trio": "import trio\nawait trio.to_thread.run_sync(input, 'p')",
+        "asyncio": "import asyncio\nawait asyncio.to_thread(input, 'p')",
+    }
     asking = client.start(call[backend])
     client.question(asking)
     client.answer("heard")
@@ -70,10 +73,14 @@ def test_input_in_a_thread_of_the_backend(client: Client, backend: str) -> None:
 
 
 def test_ainput_lets_tasks_run(client: Client, snippets: Snippets, ours: None) -> None:
-    client.run(f"ticks = 0\nasync def work():\n    global ticks\n    while True:\n        await {snippets.sleep}\n        ticks += 1\n{snippets.start_background}")
+    client.run(
+        f"ticks = 0\nasync def work():\n    global ticks\n    while True:\n        await {snippets.sleep}\n        ticks += 1\n{snippets.start_background}"
+    )
     asking = client.start("before = ticks\nsaid = await ainput('async? ')\n(said, ticks > before)")
     assert client.question(asking)["content"] == {"prompt": "async? ", "password": False}
-    client.until(lambda: int(client.request("complete_request", {"code": "a", "cursor_pos": 1}).status == "ok"), "completion")
+    client.until(
+        lambda: int(client.request("complete_request", {"code": "a", "cursor_pos": 1}).status == "ok"), "completion"
+    )
     client.answer("yes")
     assert client.result(asking).text == "('yes', True)"
 
@@ -127,7 +134,9 @@ def test_other_channels_live_on_while_a_cell_asks(client: Client, ours: None) ->
 
 @pytest.mark.parametrize("how", ["message", "signal"])
 @pytest.mark.parametrize("code", ["input()", "await ainput()", "import getpass; getpass.getpass()"])
-def test_an_interrupt_ends_a_question(client: Client, kernel: KernelProcess, subject: object, how: str, code: str) -> None:
+def test_an_interrupt_ends_a_question(
+    client: Client, kernel: KernelProcess, subject: object, how: str, code: str
+) -> None:
     if "ainput" in code and not subject.is_ours:  # pyright: ignore[reportAttributeAccessIssue]
         pytest.skip("not a behaviour of the stand-in")
     asking = client.start(code)

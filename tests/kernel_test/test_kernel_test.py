@@ -30,7 +30,14 @@ class PythonTests:
         {"text": "import tracema", "matches": {"tracemalloc"}},
         {"text": "nothing_begins_like_this", "matches": set()},
     )
-    complete_code_samples = ("1", "print('hello, world')", "def f(x):\n  return x*2\n\n\n", "await f()", "%time 1", "!ls")
+    complete_code_samples = (
+        "1",
+        "print('hello, world')",
+        "def f(x):\n  return x*2\n\n\n",
+        "await f()",
+        "%time 1",
+        "!ls",
+    )
     incomplete_code_samples = (
         "print('''hello",
         "def f(x):\n  x*2",

@@ -225,7 +225,9 @@ class Client:
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def send(self, msg_type: str, content: dict[str, Any] | None = None, *, channel: str = "shell", **header: Any) -> str:
+    def send(
+        self, msg_type: str, content: dict[str, Any] | None = None, *, channel: str = "shell", **header: Any
+    ) -> str:
         """Send any request; its msg_id."""
         msg = self.kc.session.msg(msg_type, content or {})
         msg["header"].update(header)

@@ -46,7 +46,7 @@ class KernelProcess:
         self._known_children: dict[int, psutil.Process] = {}
         with self._log.open("wb") as log:
             # A session of its own, as jupyter_client gives it: Ctrl-C in the terminal of the tests is not for the kernel.
-            self.popen = subprocess.Popen(  # noqa: S603
+            self.popen = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -97,7 +97,7 @@ class KernelProcess:
         spy = shutil.which("py-spy") or Path(sys.executable).with_name("py-spy")
         if not Path(spy).exists() or not self.alive:
             return ""
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             [spy, "dump", "--pid", str(self.pid)], capture_output=True, text=True, timeout=30, check=False
         ).stdout
 
@@ -168,7 +168,9 @@ def start_kernel(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"connection-{uuid.uuid4().hex[:8]}.json"
     if not writes_file:
-        ports = dict(zip(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), free_ports(5), strict=True))
+        ports = dict(
+            zip(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), free_ports(5), strict=True)
+        )
         write_connection_file(str(path), ip="127.0.0.1", key=uuid.uuid4().hex.encode(), **ports)
     environment = {**subject.spec.get("env", {}), "JPY_PARENT_PID": str(os.getpid()), **(env or {})}
     return KernelProcess([*subject.command(str(path)), *options], path, env=environment, folder=folder)
@@ -178,7 +180,7 @@ def free_ports(number: int) -> list[int]:
     """Ports that nobody listens at, below those that the system gives to anybody: they are still free a moment later."""
     found: list[int] = []
     while len(found) < number:
-        port = random.randrange(15_000, 32_000)  # noqa: S311
+        port = random.randrange(15_000, 32_000)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
