@@ -344,9 +344,8 @@ def import_launcher(launcher: str = "") -> Callable[[dict[str, Any]], Any]:
         ValueError: if it is neither.
     """
     if launcher in ("", DEFAULT_LAUNCHER):
-        from async_kernel.interface import launch_interface  # noqa: PLC0415 -- starting is what costs
-
-        return launch_interface
+        # By its name, as any other launcher: it lives floors above, and importing it is what costs.
+        return importlib.import_module("async_kernel.interface").launch_interface
     if CUSTOM_LAUNCHER_SEPARATOR in launcher:
         file, _, function = launcher.partition(CUSTOM_LAUNCHER_SEPARATOR)
         return _launcher_from_file(Path(file), function)

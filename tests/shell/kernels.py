@@ -114,7 +114,7 @@ class Session:
     async def printed(self, cell: Request, text: str) -> None:
         """Wait until a cell has written ``text``."""
         while text not in self.wire.text(cell):
-            await self.wire._changed.wait()  # noqa: SLF001
+            await self.wire._changed.wait()
 
     async def ask(self, msg_type: str, **content: Any) -> dict[str, Any]:
         """The content of the reply to a request."""

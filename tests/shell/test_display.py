@@ -145,7 +145,9 @@ async def test_a_display_from_a_background_task_goes_to_the_cell_that_started_it
         assert [one.kind for one in session.wire.of(first.request)][-1] == "display_data"
 
 
-async def test_inline_figures_are_displayed_at_the_end_of_their_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_inline_figures_are_displayed_at_the_end_of_their_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     for _ in range(2):  # the second kernel of a process shows them, too
@@ -243,4 +245,7 @@ async def test_displays_are_remembered_when_asked(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         await session.run("ip = get_ipython(); ip.display_pub.store_display_history = True")
         await session.run("display(1)\n2")
-        assert await session.value("[o.output_type for o in ip.history_manager.outputs[2]]") == "['display_data', 'execute_result']"
+        assert (
+            await session.value("[o.output_type for o in ip.history_manager.outputs[2]]")
+            == "['display_data', 'execute_result']"
+        )

@@ -54,7 +54,7 @@ async def test_the_session_is_ended_with_its_count(tmp_path: Path) -> None:
 
 async def test_a_line_is_written_while_its_cell_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = threading.Semaphore(0)
-    insert = history.CellHistory._insert  # noqa: SLF001
+    insert = history.CellHistory._insert
 
     def telling(self: history.CellHistory) -> None:
         insert(self)
@@ -74,7 +74,7 @@ async def test_a_line_is_written_while_its_cell_still_runs(tmp_path: Path, monke
 async def test_lines_are_written_by_the_thread_of_the_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     done = threading.Event()
-    insert = history.CellHistory._insert  # noqa: SLF001
+    insert = history.CellHistory._insert
 
     def noting(self: history.CellHistory) -> None:
         names.append(threading.current_thread().name)
@@ -90,7 +90,7 @@ async def test_lines_are_written_by_the_thread_of_the_history(tmp_path: Path, mo
 
 async def test_a_burst_is_few_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
-    insert = history.CellHistory._insert  # noqa: SLF001
+    insert = history.CellHistory._insert
 
     def counting(self: history.CellHistory) -> None:
         commits.append(1)

@@ -28,7 +28,12 @@ async def test_attributes_are_completed_with_their_types(tmp_path: Path) -> None
         assert reply["matches"] == ["upper"]
         assert (reply["cursor_start"], reply["cursor_end"]) == (5, 8)
         [described] = reply["metadata"]["_jupyter_types_experimental"]
-        assert (described["text"], described["type"], described["start"], described["end"]) == ("upper", "function", 5, 8)
+        assert (described["text"], described["type"], described["start"], described["end"]) == (
+            "upper",
+            "function",
+            5,
+            8,
+        )
 
 
 async def test_magics_are_completed(tmp_path: Path) -> None:
@@ -67,7 +72,7 @@ async def test_questions_are_answered_while_a_cell_blocks_the_loop(tmp_path: Pat
         """
         answers: list[Any] = []
         wire = session.wire
-        original = wire._add  # noqa: SLF001
+        original = wire._add
 
         def note(sent: Any) -> None:
             original(sent)
@@ -79,7 +84,7 @@ async def test_questions_are_answered_while_a_cell_blocks_the_loop(tmp_path: Pat
 
                 session.kernel.submit(request("complete_request", code="word.upp", cursor_pos=8))
 
-        wire._add = note  # noqa: SLF001
+        wire._add = note
         await session.run(code)
         assert answers == [["upper"]]
 
@@ -121,7 +126,9 @@ async def test_what_is_no_object_is_not_found(tmp_path: Path, code: str) -> None
 
 async def test_an_object_that_resists_inspection_breaks_nothing(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
-        await session.run("class Odd:\n  def __getattr__(self, name): raise RuntimeError(name)\n  def __repr__(self): 1 / 0\nodd = Odd()")
+        await session.run(
+            "class Odd:\n  def __getattr__(self, name): raise RuntimeError(name)\n  def __repr__(self): 1 / 0\nodd = Odd()"
+        )
         reply = await session.ask("inspect_request", code="odd", cursor_pos=3, detail_level=1)
         assert reply["status"] in ("ok", "error")
         assert (await completed(session, "odd."))["status"] == "ok"

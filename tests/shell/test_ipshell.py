@@ -204,7 +204,9 @@ async def test_context_variables_persist_from_cell_to_cell(tmp_path: Path) -> No
 
 async def test_a_synchronous_run_of_code_that_awaits_is_refused_with_the_way_to_do_it(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
-        ran = await session.run("import anyio\nr = get_ipython().run_cell('await anyio.sleep(0)')\ntype(r.error_before_exec)")
+        ran = await session.run(
+            "import anyio\nr = get_ipython().run_cell('await anyio.sleep(0)')\ntype(r.error_before_exec)"
+        )
         assert ran.value == "RuntimeError"
         assert "run_cell_async" in ran.of("error")[0]["evalue"]
 
@@ -285,7 +287,9 @@ async def test_the_end_of_the_kernel_passes_through_a_cell(tmp_path: Path) -> No
             await session.printed(cell, "on")
 
 
-async def test_a_cancelled_task_that_a_cell_awaits_is_an_error_like_any_other(tmp_path: Path, anyio_backend: str) -> None:
+async def test_a_cancelled_task_that_a_cell_awaits_is_an_error_like_any_other(
+    tmp_path: Path, anyio_backend: str
+) -> None:
     if anyio_backend != "asyncio":
         pytest.skip("trio has no such thing")
     async with ip_session(tmp_path) as session:
@@ -347,7 +351,7 @@ async def test_an_ipython_shell_of_the_program_stays_its_own(tmp_path: Path) -> 
     class Host(InteractiveShell):
         pass
 
-    before = InteractiveShell._instance  # noqa: SLF001
+    before = InteractiveShell._instance
     host = Host.instance(ipython_dir=str(tmp_path / "host"))
     try:
         async with ip_session(tmp_path, launched=False) as session:
@@ -358,7 +362,7 @@ async def test_an_ipython_shell_of_the_program_stays_its_own(tmp_path: Path) -> 
         Host.clear_instance()
         atexit.unregister(host.atexit_operations)
         host.history_manager.close()
-    assert InteractiveShell._instance is before  # noqa: SLF001
+    assert InteractiveShell._instance is before
 
 
 async def test_a_given_namespace_is_used_and_left_as_it_was(tmp_path: Path) -> None:
@@ -386,7 +390,9 @@ async def test_a_closed_shell_is_collected(tmp_path: Path) -> None:
     assert shell() is None
 
 
-async def test_a_home_that_cannot_be_written_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_home_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     occupied = tmp_path / "occupied"
     occupied.write_text("a file, no folder")
     with caplog.at_level(logging.WARNING):
@@ -435,7 +441,15 @@ async def test_events_tell_of_a_cell_in_order(tmp_path: Path) -> None:
         await session.run("seen.clear()", silent=True)
         await session.run("1 / 0")
         assert await session.value("[name for name, _ in seen[:7]]") == str(
-            ["post_execute", "pre_execute", "pre_run_cell", "post_execute", "post_run_cell", "pre_execute", "pre_run_cell"]
+            [
+                "post_execute",
+                "pre_execute",
+                "pre_run_cell",
+                "post_execute",
+                "post_run_cell",
+                "pre_execute",
+                "pre_run_cell",
+            ]
         ).replace("', '", "',\n '")
         assert await session.value("seen[4]") == "('post_run_cell', False)"
 

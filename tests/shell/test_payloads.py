@@ -65,7 +65,9 @@ async def test_payloads_do_not_stay_for_the_next_cell(tmp_path: Path) -> None:
 
 async def test_a_payload_of_anything_is_sent(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
-        ran = await session.run("get_ipython().payload_manager.write_payload({'source': 'mine', 'it': {1, 2}.__class__})")
+        ran = await session.run(
+            "get_ipython().payload_manager.write_payload({'source': 'mine', 'it': {1, 2}.__class__})"
+        )
         assert ran.reply["payload"] == [{"source": "mine", "it": "<class 'set'>"}]
 
 

@@ -34,7 +34,9 @@ async def test_variables_are_expanded(tmp_path: Path) -> None:
 
 async def test_variables_of_a_function_are_expanded(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
-        ran = await session.run("def f():\n    inner = 'here'\n    x = !echo $inner\n    !echo {inner}!\n    return x\nf()")
+        ran = await session.run(
+            "def f():\n    inner = 'here'\n    x = !echo $inner\n    !echo {inner}!\n    return x\nf()"
+        )
         assert (ran.value, ran.text()) == ("['here']", "here!\n")
 
 
@@ -43,16 +45,16 @@ async def test_output_is_live(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     async with ip_session(tmp_path) as session:
         wire = session.wire
-        original = wire._add  # noqa: SLF001
+        original = wire._add
 
         def note(sent: object) -> None:
             original(sent)  # type: ignore[arg-type]
             if getattr(sent, "kind", "") == "stream":
                 with open(os.open(tmp_path / "fifo", os.O_WRONLY), "w") as fifo:  # noqa: PTH123
                     fifo.write("seen\n")
-                wire._add = original  # type: ignore[method-assign]  # noqa: SLF001
+                wire._add = original  # type: ignore[method-assign]
 
-        wire._add = note  # type: ignore[method-assign]  # noqa: SLF001
+        wire._add = note  # type: ignore[method-assign]
         ran = await session.run(f"!{sys.executable} -c \"print('first'); print(open('{tmp_path}/fifo').read())\"")
         assert ran.text().split() == ["first", "seen"]
 
@@ -159,7 +161,7 @@ async def test_an_interrupt_ends_the_whole_group(tmp_path: Path, command: str) -
         cell = session.begin(code)
         await session.printed(cell, "\n")
         while not session.wire.text(cell).partition("on\n")[2].strip():
-            await session.wire._changed.wait()  # noqa: SLF001
+            await session.wire._changed.wait()
         group = int(session.wire.text(cell).split()[1])
         session.interrupt(cell)
         ran = await session.end(cell)

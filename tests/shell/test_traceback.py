@@ -173,7 +173,9 @@ async def test_wide_and_deep_groups_are_cut(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         text = plain(await session.run("raise ExceptionGroup('wide', [ValueError(i) for i in range(40)])"))
         assert "and 25 more" in text
-        text = plain(await session.run("e = ValueError(1)\nfor i in range(30): e = ExceptionGroup(str(i), [e])\nraise e"))
+        text = plain(
+            await session.run("e = ValueError(1)\nfor i in range(30): e = ExceptionGroup(str(i), [e])\nraise e")
+        )
         assert "more levels down" in text
 
 

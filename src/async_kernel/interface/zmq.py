@@ -285,7 +285,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             self._token.call_soon(_turn)
 
     def closing_begins(self) -> None:
-        if not hasattr(self, "io"):
+        if not hasattr(self, "kernel"):
             return
         self.io.stop_reading()
         self.io.start_soon(self._enforce_grace)

@@ -33,6 +33,7 @@ from async_kernel.kernel.thread_cells import ThreadCells
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.lane import Lane
+from async_kernel.shell import names
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
 from async_kernel.typing import Backend
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.base import BaseShell
-    from async_kernel.shell.cell import Cause, Cell
+    from async_kernel.shell.cells import Cause, Cell
     from async_kernel.shell.interrupts import Interrupted
     from async_kernel.typing import Content, Header
 
@@ -144,7 +145,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.shell.start()
             stack.callback(self.shell.close)
             await stack.enter_async_context(self.main.open(by_signal=self.interrupts_by_signal))
-            self.shell.offer(nursery=self.main.session.nursery, session=self.main.session, ainput=ainput)
+            self.shell.offer(nursery=names.nursery, session=names.session, cell=names.cell, ainput=ainput)
             self._lanes = await stack.enter_async_context(anyio.create_task_group())
             (self._spawn or self._lanes.start_soon)(self.beside.run)
             try:

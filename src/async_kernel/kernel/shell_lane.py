@@ -14,7 +14,8 @@ import anyio
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.shell.interrupts import Interrupter
 from async_kernel.shell.lane import Lane
-from async_kernel.shell.session import Session
+from async_kernel.shell.names import current_session
+from async_kernel.shell.background import Session
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cell import Cell
+    from async_kernel.shell.cells import Cell
     from async_kernel.typing import Header
 
 __all__ = ["ShellLane"]
@@ -71,10 +72,12 @@ class ShellLane:
             self._start_beside(request)
             return
         self.last_parent = request.header
+        current_session.set(self.session)
         await self._serve_one(self, request, True)
 
     async def serve_beside(self, request: Request) -> None:
         """Serve a cell in this loop beside the lane: a concurrent cell."""
+        current_session.set(self.session)
         await self._serve_one(self, request, False)
 
     def start_beside(self, request: Request) -> None:

@@ -17,7 +17,7 @@ from async_kernel.slot import HasInterface, T_interface_co
 
 if TYPE_CHECKING:
     from async_kernel.protocol.wire import Wire
-    from async_kernel.shell.cell import Cell
+    from async_kernel.shell.cells import Cell
     from async_kernel.typing import Content
 
 __all__ = ["BaseShell"]

@@ -1,7 +1,7 @@
 """Keeping what a piece of code writes and displays: ``%%capture``.
 
-``sys.stdout`` and ``sys.stderr`` are replaced while something is captured, but only writes from the capturing context are kept: what other
-cells write meanwhile goes where it always goes. Displays and results are caught by hooks of that context.
+``sys.stdout`` and ``sys.stderr`` are replaced while something is captured, but only writes from the capturing context are
+kept: what other cells write meanwhile goes where it always goes. Displays and results are caught by hooks of that context.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _users = {"stdout": 0, "stderr": 0}
 
 
 @contextmanager
-def captured(shell: IPShell, *, stdout: bool = True, stderr: bool = True, display: bool = True) -> Generator[CapturedIO]:
+def captured(
+    shell: IPShell[Any], *, stdout: bool = True, stderr: bool = True, display: bool = True
+) -> Generator[CapturedIO]:
     """Keep what this context writes and displays in the object that this gives, while open."""
     outputs: list[dict[str, Any]] = []
     streams = {name: StringIO() for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted}
@@ -43,7 +45,7 @@ def captured(shell: IPShell, *, stdout: bool = True, stderr: bool = True, displa
 
 
 @contextmanager
-def _displays(shell: IPShell, outputs: list[dict[str, Any]]) -> Generator[None]:
+def _displays(shell: IPShell[Any], outputs: list[dict[str, Any]]) -> Generator[None]:
     def keep(message: dict[str, Any]) -> None:
         content = message["content"]
         if message["msg_type"] == "clear_output":
@@ -95,4 +97,5 @@ class _Diversion:
         return getattr(_targets.get().get(self._name, self.original), name)
 
     def write(self, text: str) -> int:
-        return _targets.get().get(self._name, self.original).write(text)
+        target: Any = _targets.get().get(self._name, self.original)
+        return target.write(text)

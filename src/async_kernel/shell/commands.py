@@ -6,8 +6,9 @@ import subprocess
 import sys
 from typing import Any
 
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.text import LSString, SList
+
+from async_kernel.shell.ipython import InteractiveShell
 
 __all__ = ["RunsCommands"]
 
@@ -39,6 +40,8 @@ class RunsCommands(InteractiveShell):
         """What a command line writes, errors too: a list of lines, or with ``split=False`` a string.
 
         Args:
+            cmd: the command line; Python variables in it are expanded.
+            split: whether the lines are wanted one by one.
             depth: how many frames above the caller its variables are.
 
         Raises:

@@ -64,10 +64,14 @@ def compile_nodes(
         nodes.append(last)
     if interactivity == "all":
         nodes = [_ShowValues().visit(node) for node in nodes]
-    elif interactivity == "last" or (interactivity in ("last_expr", "last_expr_or_assign") and isinstance(last, ast.Expr)):
+    elif interactivity == "last" or (
+        interactivity in ("last_expr", "last_expr_or_assign") and isinstance(last, ast.Expr)
+    ):
         nodes[-1:] = [_ShowValues().visit(node) for node in nodes[-1:]]
     elif interactivity not in ("last_expr", "last_expr_or_assign", "none"):
-        msg = f"ast_node_interactivity is {interactivity!r}; it must be all, last, last_expr, last_expr_or_assign or none"
+        msg = (
+            f"ast_node_interactivity is {interactivity!r}; it must be all, last, last_expr, last_expr_or_assign or none"
+        )
         raise ValueError(msg)
     return compile_user(ast.Module(nodes, []), filename, "exec", compiler, awaits=awaits)
 
@@ -109,7 +113,7 @@ class _AtTopLevel(ast.NodeTransformer):
 class _ShowValues(_AtTopLevel):
     """Makes every expression statement show its value."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:  # noqa: N802 -- as above
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
         hook = ast.copy_location(ast.Name(DISPLAY_NAME, ast.Load()), node)
         return ast.copy_location(ast.Expr(ast.copy_location(ast.Call(hook, [node.value], []), node)), node)
 
@@ -117,7 +121,7 @@ class _ShowValues(_AtTopLevel):
 class _AwaitMagics(_AtTopLevel):
     """Turns ``get_ipython().run_line_magic(…)`` into ``await get_ipython().wait_for_magic(get_ipython().run_…(…))``."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 -- as above
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         function = node.func
         if (
             isinstance(function, ast.Attribute)
@@ -125,7 +129,11 @@ class _AwaitMagics(_AtTopLevel):
             and len(node.args) > 1
             and all(isinstance(argument, ast.Constant) for argument in node.args)
             and cast("ast.Constant", node.args[0]).value in AWAITING
-            and any(word in str(cast("ast.Constant", argument).value) for argument in node.args[1:] for word in ("await", "async"))
+            and any(
+                word in str(cast("ast.Constant", argument).value)
+                for argument in node.args[1:]
+                for word in ("await", "async")
+            )
         ):
             wait = ast.Attribute(function.value, "wait_for_magic", ast.Load())
             return ast.fix_missing_locations(ast.copy_location(ast.Await(ast.Call(wait, [node], [])), node))

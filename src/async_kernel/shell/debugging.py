@@ -8,7 +8,8 @@ an ``input()`` of the cell.
 
 from __future__ import annotations
 
-import pdb  # noqa: T100 -- replaced in it, not called
+import inspect
+import pdb
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,31 +19,35 @@ from async_kernel.protocol.request import current_request
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from IPython.core.interactiveshell import InteractiveShell
+    from async_kernel.shell.ipshell import IPShell
 
 __all__ = ["cell_pdb", "debuggers_of_cells"]
 
 
 def cell_pdb() -> type[Any]:
     """The debugger of cells; IPython's is imported when it is first wanted."""
-    global _cell_pdb  # noqa: PLW0603 -- made once
+    global _cell_pdb
     if _cell_pdb is None:
-        from IPython.core.debugger import InterruptiblePdb  # noqa: PLC0415 -- few sessions debug
+        from IPython.core import debugger  # noqa: PLC0415 -- few sessions debug
 
-        class CellPdb(InterruptiblePdb):
+        base: Any = debugger.InterruptiblePdb
+
+        class CellPdb(base):
             """IPython's debugger; an interrupt at its prompt ends the code that is debugged, too."""
 
             interrupted = False
 
             def cmdloop(self, intro: Any = None) -> None:
                 try:
-                    super().cmdloop(intro)
+                    base: Any = super()
+                    base.cmdloop(intro)
                 except KeyboardInterrupt:
                     self.interrupted = True
                     raise
 
             def interaction(self, *args: Any, **kwargs: Any) -> None:
-                super().interaction(*args, **kwargs)
+                base: Any = super()
+                base.interaction(*args, **kwargs)
                 if self.interrupted:
                     self.interrupted = False
                     raise KeyboardInterrupt
@@ -55,7 +60,7 @@ _cell_pdb: type[Any] | None = None
 
 
 @contextmanager
-def debuggers_of_cells(shell: InteractiveShell) -> Generator[None]:
+def debuggers_of_cells(shell: IPShell[Any]) -> Generator[None]:
     """Have cells debugged with IPython's debugger, while open."""
     module: Any = pdb
     original_trace, original_post_mortem = module.set_trace, module.post_mortem
@@ -70,7 +75,7 @@ def debuggers_of_cells(shell: InteractiveShell) -> Generator[None]:
         if header is not None:
             debugger.message(header)
         debugger.rcLines.extend(commands or ())
-        debugger.set_trace(sys._getframe().f_back)  # noqa: SLF001 -- as pdb does it
+        debugger.set_trace(inspect.currentframe().f_back)  # pyright: ignore[reportOptionalMemberAccess] -- CPython has frames
 
     def post_mortem(t: Any = None) -> None:
         """Debug a traceback, by default that of the exception being handled."""

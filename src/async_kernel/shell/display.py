@@ -13,14 +13,12 @@ from __future__ import annotations
 import tokenize
 import uuid
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from IPython.core.displayhook import DisplayHook
-from IPython.core.displaypub import DisplayPublisher
-from IPython.core.history import HistoryOutput
 from traitlets import Bool
 
 from async_kernel.protocol.request import current_request
+from async_kernel.shell.ipython import DisplayHook, DisplayPublisher, HistoryOutput
 from async_kernel.shell.json_ready import json_ready, mime_ready
 from async_kernel.shell.runs import current_run
 
@@ -38,7 +36,7 @@ Hook = "Callable[[dict[str, Any]], dict[str, Any] | None]"
 class Outlet:
     """Publishes messages of the running cell, through the hooks of the context."""
 
-    def __init__(self, shell: IPShell, name: str) -> None:
+    def __init__(self, shell: IPShell[Any], name: str) -> None:
         self._shell = shell
         self._hooks: ContextVar[tuple[Any, ...]] = ContextVar(f"async_kernel_{name}_hooks", default=())
 
@@ -58,22 +56,26 @@ class Outlet:
     def send(self, msg_type: str, content: Content) -> None:
         """Publish a message with the running cell as its parent."""
         request = current_request.get()
-        parent: Mapping[str, Any] | None = request.header if request is not None else self._shell.fallback_parent()  # pyright: ignore[reportAssignmentType] -- a Header is a mapping
+        parent: Mapping[str, Any] | None = request.header if request is not None else self._shell.fallback_parent()
         metadata: Mapping[str, Any] | None = None
         hooks = self._hooks.get()
         if hooks:
-            message: dict[str, Any] | None = {
-                "header": {"msg_id": str(uuid.uuid4()), "msg_type": msg_type, "session": (parent or {}).get("session", "")},
+            message: dict[str, Any] = {
+                "header": {
+                    "msg_id": str(uuid.uuid4()),
+                    "msg_type": msg_type,
+                    "session": (parent or {}).get("session", ""),
+                },
                 "msg_type": msg_type,
                 "parent_header": dict(parent or {}),
                 "metadata": {},
                 "content": content,
             }
             for hook in hooks:
-                message = hook(cast("dict[str, Any]", message))
-                if message is None:
+                changed = hook(message)
+                if changed is None:
                     return
-            message = cast("dict[str, Any]", message)
+                message = changed
             msg_type, content, metadata = message["msg_type"], message["content"], message["metadata"]
         try:
             self._shell.wire.publish(msg_type, content, parent=parent, metadata=metadata)
@@ -84,10 +86,11 @@ class Outlet:
 class CellDisplayHook(DisplayHook):
     """Shows the value of a cell's last expression and keeps it as ``_`` and in ``Out``."""
 
-    shell: IPShell
+    shell: IPShell[Any]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        base: Any = super()
+        base.__init__(**kwargs)
         self._outlet = Outlet(self.shell, "displayhook")
 
     def register_hook(self, hook: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
@@ -150,10 +153,11 @@ class CellDisplayPublisher(DisplayPublisher):
     store_display_history = Bool(False).tag(config=True)
     "Keep all that is displayed in memory, for %notebook; off because it never is forgotten."
 
-    shell: IPShell
+    shell: IPShell[Any]
 
-    def __init__(self, shell: IPShell, **kwargs: Any) -> None:
-        super().__init__(shell=shell, **kwargs)
+    def __init__(self, shell: IPShell[Any], **kwargs: Any) -> None:
+        base: Any = super()
+        base.__init__(shell=shell, **kwargs)
         self._outlet = Outlet(shell, "display_pub")
 
     def _setup_execution_tracking(self) -> None:

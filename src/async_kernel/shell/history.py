@@ -17,19 +17,18 @@ import threading
 import time
 from collections import defaultdict, deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from IPython.core.history import HistoryAccessor, HistoryManager
 
 from async_kernel.lifetime.owned_thread import run_in_owned_thread
+from async_kernel.shell.ipython import HistoryAccessor, HistoryManager, register_timestamps
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from anyio.abc import TaskStatus
-    from IPython.core.history import HistoryOutput
 
 __all__ = ["CellHistory"]
 
@@ -63,9 +62,9 @@ class CellHistory(HistoryManager):
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False: there are lines; True: stop
         self._idle = False
         # HistoryManager's own constructor would open the file and start a daemon thread
-        HistoryAccessor.__init__(self, shell=shell, **traits)  # pyright: ignore[reportArgumentType] -- traits
+        HistoryAccessor.__init__(self, shell=shell, **traits)
         self.using_thread = False
-        self.outputs: dict[int, list[HistoryOutput]] = defaultdict(list)
+        self.outputs: dict[int, list[Any]] = defaultdict(list)
 
     def __del__(self) -> None:
         """Nothing: :meth:`close` is called by the shell."""
@@ -182,10 +181,11 @@ class CellHistory(HistoryManager):
     def _connect(self) -> None:
         import sqlite3  # noqa: PLC0415 -- as above
 
-        from IPython.core.history import _sqlite3  # noqa: PLC0415, PLC2701 -- registers IPython's timestamps
-
-        _sqlite3()
-        options: dict[str, Any] = {"timeout": _LOCKED_S, "detect_types": sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES}
+        register_timestamps()
+        options: dict[str, Any] = {
+            "timeout": _LOCKED_S,
+            "detect_types": sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES,
+        }
         options |= {**self.connection_options, "check_same_thread": False}
         connection = sqlite3.connect(str(self.hist_file), **options)
         try:
@@ -282,12 +282,15 @@ class CellHistory(HistoryManager):
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def _run_sql(self, sql: str, params: tuple[Any, ...], raw: bool = True, output: bool = False, latest: bool = False) -> Any:
+    def _run_sql(
+        self, sql: str, params: tuple[Any, ...], raw: bool = True, output: bool = False, latest: bool = False
+    ) -> Any:
         """As IPython's, but done when it returns: the connection is not left to whoever iterates."""
         if self._closed:
             return []
         with self._lock:
-            query = super()._run_sql
+            base: Any = super()
+            query = base._run_sql
             return self._guarded(lambda: list(query(sql, params, raw=raw, output=output, latest=latest))) or []
 
     def get_session_info(self, session: int = 0) -> Any:
@@ -300,4 +303,5 @@ class CellHistory(HistoryManager):
 
     def get_tail(self, n: int | None = 10, raw: bool = True, output: bool = False, include_latest: bool = False) -> Any:
         """The last ``n`` lines, those of this session last; see :class:`IPython.core.history.HistoryManager`."""
-        return cast("Iterable[Any]", super().get_tail(n, raw, output, include_latest)) if self.enabled else []
+        base: Any = super()
+        return base.get_tail(n, raw, output, include_latest) if self.enabled else []

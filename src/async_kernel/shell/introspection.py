@@ -24,7 +24,7 @@ __all__ = ["complete", "history", "inspect", "is_complete", "take_back_filter"]
 _ALLOWED = ("ignore", None, ProvisionalCompleterWarning, None, 0)
 
 
-def complete(shell: IPShell, code: str, cursor_pos: int) -> Content:
+def complete(shell: IPShell[Any], code: str, cursor_pos: int) -> Content:
     """The content of a complete_reply."""
     _allow_completer()
     found = list(rectify_completions(code, shell.Completer.completions(code, cursor_pos)))
@@ -64,7 +64,7 @@ def _described(completion: Completion) -> Content:
 
 
 def inspect(
-    shell: IPShell, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
+    shell: IPShell[Any], code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
 ) -> Content:
     """The content of an inspect_reply; ``found`` is false for what is no object."""
     name = token_at_cursor(code, cursor_pos)
@@ -79,14 +79,14 @@ def inspect(
     return {"status": "ok", "found": bool(data), "data": json_ready(data), "metadata": {}}
 
 
-def is_complete(shell: IPShell, code: str) -> Content:
+def is_complete(shell: IPShell[Any], code: str) -> Content:
     """The content of an is_complete_reply."""
     status, indent = shell.check_complete(code)
     return {"status": status, **({"indent": indent} if status == "incomplete" else {})}
 
 
 def history(
-    shell: IPShell,
+    shell: IPShell[Any],
     *,
     hist_access_type: str,
     raw: bool = True,

@@ -1,13 +1,13 @@
 """IPShell: IPython as the shell of a kernel.
 
-A real :class:`IPython.core.interactiveshell.InteractiveShell`: magics, extensions, history, profiles, completion. What differs is
-around it. Constructing one changes nothing in the process; :meth:`IPShell.start` takes the names that IPython has one of in a
-process and :meth:`IPShell.close` gives them back. Cells run in the task that executes them (``running``), what
-they display and raise goes to their own client (``display``, ``traceback``), and nothing of a cell is kept on the shell, so
-that cells may overlap.
+A real :class:`IPython.core.interactiveshell.InteractiveShell`: magics, extensions, history, profiles, completion. What
+differs is around it. Constructing one changes nothing in the process; :meth:`IPShell.start` takes the names that IPython
+has one of in a process and :meth:`IPShell.close` gives them back. Cells run in the task that executes them
+(``running``), what they display and raise goes to their own client (``display``, ``errors``), and nothing of a cell is kept
+on the shell, so that cells may overlap.
 
-The shell's thread runs cells. Questions about code (``introspection``) are asked from a helper thread; the history's writer has a
-third one.
+The shell's thread runs cells. Questions about code (``introspection``) are asked from a helper thread; the history's writer
+has a third one.
 """
 
 from __future__ import annotations
@@ -16,48 +16,43 @@ import atexit
 import shutil
 import sys
 import tempfile
-import traceback
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from IPython.core.autocall import ZMQExitAutocall
-from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.profiledir import ProfileDir, ProfileDirError
 from IPython.core.usage import default_banner
 from traitlets import Bool, Instance, Integer, Type, Unicode, default
 
 from async_kernel.lifetime.loop_token import current_loop_token
-from async_kernel.protocol.errors import error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell import introspection, magics, payloads
 from async_kernel.shell.base import BaseShell
 from async_kernel.shell.commands import RunsCommands
 from async_kernel.shell.debugging import cell_pdb, debuggers_of_cells
 from async_kernel.shell.display import CellDisplayHook, CellDisplayPublisher, Outlet
+from async_kernel.shell.errors import ShowsErrors
 from async_kernel.shell.history import CellHistory
+from async_kernel.shell.ipython import InteractiveShell, ZMQExitAutocall, display
 from async_kernel.shell.json_ready import json_ready, mime_ready
 from async_kernel.shell.magics.gui import check_backend, enable_gui, inline_figures
 from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
 from async_kernel.shell.running import RunsCode
-from async_kernel.shell.runs import current_run
-from async_kernel.shell.traceback import CellTB, trim
 from async_kernel.shell.transforming import PlainPython
 from async_kernel.slot import T_interface_co
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from anyio.abc import TaskStatus
 
     from async_kernel.protocol.wire import Wire
-    from async_kernel.shell.cell import Cell
+    from async_kernel.shell.cells import Cell
     from async_kernel.typing import Content
 
 __all__ = ["IPShell"]
 
 
-class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
+class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     """Runs Python with IPython.
 
     Args:
@@ -67,7 +62,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         profile_dir: the profile; None uses the default one, or a temporary one where there is no place for it.
     """
 
-    execution_count = Integer(1)
+    execution_count: Any = Integer(1)
     "The number of the next cell that is stored."
     banner1 = Unicode(default_banner).tag(config=True)
     "The part of the banner before the profile."
@@ -77,6 +72,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
     display_pub_class = Type(CellDisplayPublisher)
     exiter = Instance(ZMQExitAutocall)
     keepkernel_on_exit = False
+
+    format_error = ShowsErrors.format_error
 
     displayhook: CellDisplayHook
     display_pub: CellDisplayPublisher
@@ -158,16 +155,23 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
     def init_ipython_dir(self, ipython_dir: str | None) -> None:
         """Use the given folder, or the user's; a temporary one if that cannot be had."""
         try:
-            super().init_ipython_dir(ipython_dir)
+            base: Any = super()
+            base.init_ipython_dir(ipython_dir)
         except OSError as exc:
             self.ipython_dir = self._make_temporary(exc)
 
     def init_profile_dir(self, profile_dir: ProfileDir | None) -> None:
         """Use the given profile, or the default one; a temporary one if that cannot be had."""
         try:
-            super().init_profile_dir(profile_dir)
+            base: Any = super()
+            base.init_profile_dir(profile_dir)
         except (OSError, ProfileDirError) as exc:
-            self.profile_dir = ProfileDir.create_profile_dir(self._make_temporary(exc))
+            self.profile_dir = self._profile_in(self._make_temporary(exc))
+
+    @staticmethod
+    def _profile_in(folder: str) -> ProfileDir:
+        create: Callable[[str], ProfileDir] = ProfileDir.create_profile_dir  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- untyped
+        return create(folder)
 
     def _make_temporary(self, exc: Exception) -> str:
         folder = tempfile.mkdtemp(prefix="async_kernel_profile_")
@@ -178,7 +182,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
     def init_virtualenv(self) -> None:
         """As IPython; a program that embeds a kernel keeps its ``sys.path``."""
         if self.launched:
-            super().init_virtualenv()
+            base: Any = super()
+            base.init_virtualenv()
 
     def init_sys_modules(self) -> None:
         """Nothing yet: see :meth:`start`."""
@@ -194,46 +199,50 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         self.builtin_trap = LivingBuiltinTrap(shell=self)
 
     def init_history(self) -> None:
+        """Set up the history, whose writer the kernel runs."""
         self.history_manager = CellHistory(shell=self, parent=self)
         self.configurables.append(self.history_manager)
 
     def init_displayhook(self) -> None:
-        super().init_displayhook()
+        """Set up what shows results; ``sys.displayhook`` is left alone."""
+        base: Any = super()
+        base.init_displayhook()
         self.display_trap = NullDisplayTrap(hook=self.displayhook)
 
     def init_magics(self) -> None:
-        super().init_magics()
+        """Set up IPython's magics and a kernel's."""
+        base: Any = super()
+        base.init_magics()
         magics.register(self)
 
     def init_payload(self) -> None:
+        """Set up what replies ask clients to do."""
         self.payload_manager = payloads.CellPayloads(parent=self)
         self.configurables.append(self.payload_manager)
 
     def init_hooks(self) -> None:
-        super().init_hooks()
+        """Set up IPython's hooks; the pager is the client's."""
+        base: Any = super()
+        base.init_hooks()
 
         def show_in_pager(_: Any, data: Any, start: int = 0, screen_lines: int = 0) -> None:
             self.payload_manager.write_payload(payloads.page(data, start))
 
         self.set_hook("show_in_pager", show_in_pager, 99)
 
-    def init_traceback_handlers(self, custom_exceptions: Any) -> None:
-        super().init_traceback_handlers(custom_exceptions)
-        self.InteractiveTB = CellTB(mode=self.xmode, theme_name=self.colors)
-        self.InteractiveTB.set_mode(mode=self.xmode)
-
     def init_user_ns(self) -> None:
-        super().init_user_ns()
+        """Fill the namespace, also after %reset."""
+        base: Any = super()
+        base.init_user_ns()
         self.offer(**self._offered)  # again, after %reset
         if not self.launched:
-            from IPython.display import display  # noqa: PLC0415 -- builtins are left alone here
-
+            # builtins are left alone here
             self.user_ns["display"] = self.user_ns_hidden["display"] = display
             if self.user_ns.get("open") is self.user_ns_hidden.pop("open", None):
                 del self.user_ns["open"]  # the namespace may be that of the program's own module
 
     @default("exiter")
-    def _default_exiter(self) -> ZMQExitAutocall:
+    def _default_exiter(self) -> Any:
         return ZMQExitAutocall(self)
 
     @property
@@ -252,13 +261,14 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         return str(getattr(self.parent, "backend", "") or current_loop_token().backend)
 
     @property
-    def banner(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] -- IPython's has no type
-        return cast("Any", InteractiveShell).banner.__get__(self)
+    def banner(self) -> str:
+        """What a console prints first."""
+        return InteractiveShell.banner.__get__(self)
 
     # -- cells -----------------------------------------------------------------------------------------------
 
     async def execute(self, cell: Cell) -> Content:
-        """Run the code of an execute_request."""
+        """Run the code of an execute_request; the content of its reply."""
         content = cell.request.content
         silent = bool(content.get("silent", False))
         run = self.begin_run(
@@ -277,13 +287,14 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
         error = run.result.error_before_exec or run.result.error_in_exec
         if error is not None:
             reply |= {"status": "error", **(run.error or self.format_error(error))}
-        expressions = content.get("user_expressions")
-        reply["user_expressions"] = self._evaluate(expressions) if expressions and isinstance(expressions, dict) else {}
+        reply["user_expressions"] = self._evaluate(content.get("user_expressions"))
         reply["payload"] = json_ready(run.payloads) if run.payloads else []
         return reply
 
-    def _evaluate(self, expressions: dict[str, str]) -> Content:
+    def _evaluate(self, expressions: Any) -> Content:
         """The values of user_expressions as MIME bundles, or the errors that they raise."""
+        if not expressions or not isinstance(expressions, dict):
+            return {}
         values: Content = self.user_expressions(expressions)
         for value in values.values():
             if "data" in value:
@@ -327,83 +338,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
             UsageError: as :meth:`enable_gui`.
         """
         check_backend(self, gui.lower() if gui else gui)
-        return super().enable_matplotlib(gui)
-
-    # -- errors ----------------------------------------------------------------------------------------------
-
-    def format_error(self, exc: BaseException) -> Content:
-        """The error fields of a message, with the traceback as IPython formats it."""
-        lines = self.InteractiveTB.structured_traceback(type(exc), exc, exc.__traceback__)
-        return {**error_content(exc), "traceback": lines}
-
-    def note_error(self, exc: BaseException, lines: Sequence[str]) -> Content:
-        """Remember, for the reply of the run, that ``exc`` was shown as ``lines``."""
-        content: Content = {
-            "ename": type(exc).__name__,
-            "evalue": error_content(exc)["evalue"],
-            "traceback": [str(line) for line in lines],
-        }
-        run = current_run.get()
-        if run is not None:
-            run.error = content
-        return content
-
-    def showtraceback(
-        self,
-        exc_tuple: Any = None,
-        filename: str | None = None,
-        tb_offset: int | None = None,
-        exception_only: bool = False,
-        running_compiled_code: bool = False,
-    ) -> None:
-        """Show an error, by default the one being handled, to the client of the cell."""
-        try:
-            etype, value, tb = self._get_exc_info(exc_tuple)
-        except ValueError:
-            print("No traceback available to show.", file=sys.stderr)
-            return
-        if isinstance(value, SyntaxError):
-            self.showsyntaxerror(filename, running_compiled_code)
-        elif etype is UsageError:
-            self.show_usage_error(value)
-        else:
-            if exception_only:
-                lines = ["An exception has occurred, use %tb to see the full traceback.\n"]
-                lines += self.InteractiveTB.get_exception_only(etype, value)
-            else:
-                lines = self._own_rendering(value) or self.InteractiveTB.structured_traceback(etype, value, tb, tb_offset)
-            self._showtraceback(etype, value, lines)
-            if self.call_pdb and not exception_only:
-                self.debugger(force=True)
-
-    @staticmethod
-    def _own_rendering(exc: BaseException) -> list[str] | None:
-        """What the error's own ``_render_traceback_`` returns, if it has one that works."""
-        render = getattr(exc, "_render_traceback_", None)
-        if render is None:
-            return None
-        try:
-            lines = render()
-        except (Exception, SystemExit):  # noqa: BLE001 -- the user's method; the error is formatted like any other then
-            return None
-        return [str(line) for line in lines] if isinstance(lines, list | tuple) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- anything
-
-    def showsyntaxerror(self, filename: str | None = None, running_compiled_code: bool = False) -> None:
-        """Show a SyntaxError; with the frames that lead to it when it came from running code."""
-        etype, value, tb = self._get_exc_info()
-        if filename and isinstance(value, SyntaxError):
-            value.filename = filename
-        frames: Any = traceback.extract_tb(trim(tb)) if running_compiled_code else []
-        self._showtraceback(etype, value, self.SyntaxTB.structured_traceback(etype, value, frames))
-
-    def show_usage_error(self, exc: Any) -> None:
-        """Show, in one line, that a magic was used wrongly."""
-        line = f"UsageError: {exc}"
-        self.note_error(exc, [line])
-        print(line, file=sys.stderr)
-
-    def _showtraceback(self, etype: type[BaseException], evalue: BaseException, stb: list[str]) -> None:
-        self._errors.send("error", self.note_error(evalue, stb))
+        base: Any = super()
+        return base.enable_matplotlib(gui)
 
     # -- questions about code ----------------------------------------------------------------------------------
 
@@ -417,11 +353,16 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, RunsCode):
             return introspection.complete(self, text, line)
         return InteractiveShell.complete(self, text, line, cursor_pos)
 
-    def inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()) -> Content:
+    def inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
+    ) -> Content:
+        """The content of an inspect_reply."""
         return introspection.inspect(self, code, cursor_pos, detail_level, omit_sections)
 
     def is_complete(self, code: str) -> Content:
+        """The content of an is_complete_reply."""
         return introspection.is_complete(self, code)
 
     def history(self, **content: Any) -> Content:
+        """The content of a history_reply for the fields of a history_request."""
         return introspection.history(self, **content)

@@ -10,7 +10,7 @@ import base64
 import datetime
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, cast
 
 __all__ = ["json_ready", "mime_ready"]
@@ -29,9 +29,10 @@ def mime_ready(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _as_text(mime: str, value: Any) -> Any:
     if not isinstance(value, bytes | bytearray | memoryview):
         return value
+    data = bytes(cast("bytes", value))
     if mime.startswith("text/") or mime.endswith(("+xml", "+json", "/javascript", "/json")):
-        return bytes(value).decode("utf-8", "replace")
-    return base64.b64encode(value).decode("ascii")
+        return data.decode("utf-8", "replace")
+    return base64.b64encode(data).decode("ascii")
 
 
 def json_ready(value: Any) -> Any:
@@ -39,13 +40,13 @@ def json_ready(value: Any) -> Any:
     return _ready(value, 0)
 
 
-def _ready(value: Any, depth: int) -> Any:  # noqa: PLR0911 -- a table of types
+def _ready(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode("ascii")
+        return base64.b64encode(cast("bytes", value)).decode("ascii")
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if depth < _MAX_DEPTH:
@@ -67,7 +68,16 @@ def _ready(value: Any, depth: int) -> Any:  # noqa: PLR0911 -- a table of types
 
 def _is_plain_iterable(value: Any) -> bool:
     """Whether it is one of the library's views of a container (``dict.keys()``, a deque…), not a generator."""
-    return isinstance(value, Iterable) and type(cast("object", value)).__module__ in ("builtins", "collections") and hasattr(value, "__len__")
+    container: Any = value
+    return (
+        isinstance(container, Sized)
+        and isinstance(container, Iterable)
+        and _module(value) in ("builtins", "collections")
+    )
+
+
+def _module(value: Any) -> str:
+    return type(value).__module__
 
 
 def _repr(value: Any) -> str:

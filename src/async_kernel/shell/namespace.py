@@ -11,14 +11,10 @@ import builtins
 import sys
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
-
-from IPython.core.builtin_trap import BuiltinTrap
-from IPython.core.display_trap import DisplayTrap
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import display
+from typing import TYPE_CHECKING, Any, Self
 
 from async_kernel.protocol.request import current_request
+from async_kernel.shell.ipython import BuiltinTrap, DisplayTrap, display
 from async_kernel.shell.runs import current_run
 
 if TYPE_CHECKING:
@@ -39,17 +35,17 @@ _MISSING: Any = object()
 class LivingBuiltinTrap(BuiltinTrap):
     """IPython's builtins, there as long as the shell: entering and leaving it for every cell does nothing."""
 
-    def __enter__(self) -> LivingBuiltinTrap:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride] -- Literal[False] there
+    def __exit__(self, *_: object) -> bool:
         return False
 
 
 class NullDisplayTrap(DisplayTrap):
     """``sys.displayhook`` is left alone: the shell hands values to its own."""
 
-    def __enter__(self) -> NullDisplayTrap:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> bool:
@@ -59,11 +55,11 @@ class NullDisplayTrap(DisplayTrap):
 class _ShellOfContext:
     """Stands in for ``InteractiveShell._instance`` in a program that embeds a kernel."""
 
-    def __init__(self, shell: InteractiveShell, before: InteractiveShell | None) -> None:
+    def __init__(self, shell: Any, before: Any) -> None:
         self._shell = shell
         self._before = before
 
-    def __get__(self, _: object, cls: type) -> InteractiveShell | None:
+    def __get__(self, _: object, cls: type) -> Any:
         inside = current_request.get() is not None or current_run.get() is not None or acting.get()
         found = self._shell if inside else self._before
         return found if found is None or isinstance(found, cls) else None
@@ -77,7 +73,7 @@ def installed(shell: Any, *, launched: bool, main: ModuleType) -> Generator[None
         launched: the process is the kernel's, so that they do so everywhere, and ``main`` is its ``__main__``.
     """
     with ExitStack() as stack:
-        for cls in type(shell)._walk_mro():  # noqa: SLF001 -- how traitlets' singletons are kept
+        for cls in shell._walk_mro():  # noqa: SLF001 -- how traitlets' singletons are kept
             before = cls.__dict__.get("_instance")
             stack.enter_context(_attribute(cls, "_instance", shell if launched else _ShellOfContext(shell, before)))
         stack.enter_context(_item(builtins.__dict__, DISPLAY_NAME, shell.show_value))

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.payload import PayloadManager
-
+from async_kernel.shell.ipython import PayloadManager
 from async_kernel.shell.runs import current_run
 
 if TYPE_CHECKING:

@@ -21,13 +21,12 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.displayhook import CapturingDisplayHook
 from IPython.core.error import InputRejected
-from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 from async_kernel.shell.cancellation import being_cancelled, first_cancellation, is_cancellation
-from async_kernel.shell.cell import current_cell
+from async_kernel.shell.cells import current_cell
 from async_kernel.shell.compiling import await_magics, compile_nodes
+from async_kernel.shell.ipython import CapturingDisplayHook, ExecutionInfo, ExecutionResult, InteractiveShell
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.traceback import trim
 from async_kernel.shell.transforming import PlainPython
@@ -51,6 +50,8 @@ class AwaitedMagic:
 
 class RunsCode(InteractiveShell):
     """How a kernel's shell runs code."""
+
+    execution_count: Any
 
     _plain: PlainPython
 
@@ -81,7 +82,7 @@ class RunsCode(InteractiveShell):
 
     async def do_run(self, run: Run, *, transformed: str | None = None, problem: Any = None) -> None:
         """Do what :meth:`begin_run` prepared; the errors of the code are in ``run.result``."""
-        info = cast("ExecutionInfo", run.result.info)
+        info = run.result.info
         token = current_run.set(run)
         try:
             if not run.empty:
@@ -103,7 +104,7 @@ class RunsCode(InteractiveShell):
             current_run.reset(token)
 
     async def _run_source(self, run: Run, compiler: Any, tree: ast.Module | None, problem: Any) -> None:
-        name = compiler.cache(run.source, run.number, raw_code=cast("ExecutionInfo", run.result.info).raw_cell)
+        name = compiler.cache(run.source, run.number, raw_code=run.result.info.raw_cell)
         tree = self._parse(run, compiler, name, tree, problem)
         if tree is not None:
             interactivity = "none" if run.silent else self.ast_node_interactivity
@@ -136,7 +137,7 @@ class RunsCode(InteractiveShell):
         preprocessing_exc_tuple: Any = None,
         cell_id: str | None = None,
         cell_meta: dict[str, Any] | None = None,
-    ) -> ExecutionResult:
+    ) -> Any:
         """Run a cell in the running task; see :meth:`IPython.core.interactiveshell.InteractiveShell.run_cell_async`."""
         run = self.begin_run(
             raw_cell,
@@ -157,7 +158,7 @@ class RunsCode(InteractiveShell):
         shell_futures: bool = True,
         cell_id: str | None = None,
         cell_meta: dict[str, Any] | None = None,
-    ) -> ExecutionResult:
+    ) -> Any:
         """Run a cell that does not await, from synchronous code.
 
         The loop is already running, so a cell that awaits cannot be waited for here: it fails with a
@@ -173,7 +174,7 @@ class RunsCode(InteractiveShell):
         )
         run.may_await = False
         try:
-            self.do_run(run).send(None)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] -- a coroutine
+            self.do_run(run).send(None)
         except StopIteration:
             pass
         finally:
@@ -220,7 +221,7 @@ class RunsCode(InteractiveShell):
         cell_name: str,
         interactivity: str = "last_expr",
         compiler: Any = compile,
-        result: ExecutionResult | None = None,
+        result: Any = None,
     ) -> bool:
         """Run statements, showing the values that ``interactivity`` asks for; True if they failed."""
         try:
@@ -248,16 +249,18 @@ class RunsCode(InteractiveShell):
         )
         raise RuntimeError(msg)
 
-    async def run_code(
-        self, code_obj: CodeType, result: ExecutionResult | None = None, *, async_: bool = False
-    ) -> bool:
+    async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
         """Run a code object in the user's namespace and show its error; True if it failed."""
         __tracebackhide__ = "__ipython_bottom__"  # what debuggers hide: this frame and those that lead here
         try:
             value = eval(code_obj, self.user_global_ns, self.user_ns)  # noqa: S307 -- that is what a shell is for
             if async_:
                 await value
+            if (cell := current_cell.get()) is not None and cell.children is not None:
+                await cell.children.join()
         except BaseException as exc:
+            if (cell := current_cell.get()) is not None and cell.children is not None:
+                await cell.children.abandon()
             error = None if async_ and isinstance(exc, GeneratorExit) else self._error_to_show(exc)
             if error is None:
                 raise
@@ -294,10 +297,10 @@ class RunsCode(InteractiveShell):
         if cell is not None:
             return cell.translate(exc)
         if isinstance(exc, BaseExceptionGroup):
-            return exc.split(is_cancellation)[1]
+            return cast("BaseExceptionGroup[BaseException]", exc).split(is_cancellation)[1]
         return None if is_cancellation(exc) else exc
 
-    def _show_failure(self, exc: BaseException, result: ExecutionResult | None) -> None:
+    def _show_failure(self, exc: BaseException, result: Any) -> None:
         if result is not None:
             result.error_in_exec = exc
         info = (type(exc), exc, exc.__traceback__)

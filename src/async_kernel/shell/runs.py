@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import ExecutionResult
-
     from async_kernel.typing import Content
 
 __all__ = ["Run", "current_run"]
@@ -24,7 +22,7 @@ class Run:
 
     Attributes:
         number: the number that prompts show for it.
-        result: what IPython's API returns for it.
+        result: what IPython's API returns for it, an ExecutionResult.
         silent: nothing is displayed, counted or remembered.
         store: whether it is remembered in the history and has taken its number.
         empty: there is nothing to run.
@@ -35,7 +33,7 @@ class Run:
     """
 
     number: int
-    result: ExecutionResult
+    result: Any
     silent: bool = False
     store: bool = False
     empty: bool = False

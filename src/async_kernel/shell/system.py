@@ -22,7 +22,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from async_kernel.shell.cell import current_cell
+from async_kernel.shell.cells import current_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,7 +90,7 @@ def run_child(
             stack.callback(end_group, process)
         _Relay(process, readers, stack).run()
         code = process.returncode
-    return code if code <= 128 else 128 - code  # noqa: PLR2004 -- how a shell reports that its child got a signal
+    return code if code <= 128 else 128 - code
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
@@ -261,4 +261,3 @@ class _Relay:
         self._sent += 1
         self._deadline = time.monotonic() + _GRACE_S
         _signal_group(self._process, signum)
-

@@ -16,11 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from IPython.core.ultratb import AutoFormattedTB
-
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cancellation import is_cancellation
 from async_kernel.shell.highlighting import formatter_for, prepare_lines
+from async_kernel.shell.ipython import AutoFormattedTB
 
 __all__ = ["CellTB", "trim"]
 
@@ -64,7 +63,8 @@ class CellTB(AutoFormattedTB):
     """IPython's formatter of tracebacks, for errors of cells."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        base: Any = super()
+        base.__init__(**kwargs)
         self._gathering = threading.local()  # an error may be formatted in each thread at the same time
         self._alone: set[int] = set()  # ids of the errors that are formatted without what is chained to them
 
@@ -80,13 +80,15 @@ class CellTB(AutoFormattedTB):
         if evalue is None:
             evalue = sys.exc_info()[1]
         if evalue is None:
-            return super().structured_traceback(etype, evalue, etb, tb_offset, context)
+            base: Any = super()
+            return base.structured_traceback(etype, evalue, etb, tb_offset, context)
         self.tb = trim(etb)
         try:
             if self.mode not in ("Minimal", "Docs", "Doctest") and _needs_a_tree(evalue):
                 return self._chain(evalue, context, set())
             # what leads to the user's code is cut away here, so that there is no offset left
-            return super().structured_traceback(type(evalue), evalue, self.tb, 0, context)
+            base: Any = super()
+            return base.structured_traceback(type(evalue), evalue, self.tb, 0, context)
         except Exception:  # noqa: BLE001 -- IPython's formatter meets sources and reprs of every kind
             return _plain(evalue, self.tb)
 
@@ -95,13 +97,15 @@ class CellTB(AutoFormattedTB):
     @property
     def has_colors(self) -> bool:
         """Whether the theme has any; not while frames are gathered."""
-        return super().has_colors and not getattr(self._gathering, "records", False)
+        base: Any = super()
+        return base.has_colors and not getattr(self._gathering, "records", False)
 
     def get_records(self, etb: TracebackType, context: int, tb_offset: int) -> Any:
         """As IPython's, but without the formatter that it would make for this one error."""
         self._gathering.records = True
         try:
-            return super().get_records(etb, context, tb_offset)
+            base: Any = super()
+            return base.get_records(etb, context, tb_offset)
         finally:
             self._gathering.records = False
 
@@ -110,7 +114,8 @@ class CellTB(AutoFormattedTB):
         frame = getattr(frame_info, "_sd", None)
         if self.has_colors and hasattr(frame, "executing"):  # neither a raw frame nor one that repeats
             prepare_lines(frame, formatter_for(self._theme_name, self.tb_highlight))
-        return super().format_record(frame_info)
+        base: Any = super()
+        return base.format_record(frame_info)
 
     # -- chains and groups -----------------------------------------------------------------------------------
 
@@ -118,7 +123,8 @@ class CellTB(AutoFormattedTB):
         """As IPython's; None for the errors that :meth:`_chain` formats one by one."""
         if id(evalue) in self._alone:
             return None
-        return super().get_parts_of_chained_exception(evalue)
+        base: Any = super()
+        return base.get_parts_of_chained_exception(evalue)
 
     def _chain(self, exc: BaseException, context: int, seen: set[int], depth: int = 0) -> list[str]:
         """``exc`` with what caused it above it."""
@@ -140,7 +146,8 @@ class CellTB(AutoFormattedTB):
         tb = trim(exc.__traceback__, machinery=True)
         self._alone.add(id(exc))
         try:
-            return super().structured_traceback(type(exc), exc, tb, 0, context)
+            base: Any = super()
+            return base.structured_traceback(type(exc), exc, tb, 0, context)
         finally:
             self._alone.discard(id(exc))
 

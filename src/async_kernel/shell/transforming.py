@@ -9,12 +9,7 @@ asked of IPython's prefilter. If anybody has added a transformation of their own
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any, cast
-
-from IPython.core.inputtransformer2 import TransformerManager
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+from typing import Any, cast
 
 __all__ = ["PlainPython"]
 
@@ -28,13 +23,13 @@ class PlainPython:
         shell: its transformations, as they are now, are the ones that are known.
     """
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._known = self._transformations()
 
     def _transformations(self) -> list[list[Any]]:
-        shell: Any = self._shell
-        manager: TransformerManager = shell.input_transformer_manager
+        shell = self._shell
+        manager = shell.input_transformer_manager
         prefilter = shell.prefilter_manager
         return [
             [type(manager)],
@@ -58,7 +53,7 @@ class PlainPython:
         if not tree.body:
             return source, tree
         if isinstance(tree.body[0], ast.Expr) and "\n" not in source[:-1]:
-            prefiltered = cast("Any", self._shell).prefilter_manager.prefilter_lines(source) + "\n"
+            prefiltered = self._shell.prefilter_manager.prefilter_lines(source) + "\n"
             if prefiltered != source:
                 return None
         return source, tree

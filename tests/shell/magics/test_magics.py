@@ -206,7 +206,12 @@ async def test_an_interrupt_ends_a_debugger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["%time await anyio.sleep(0) or 7", "%%time\nawait anyio.sleep(0)\n7", "x = %time await value()\nx", "%%time\nasync with scope() as v:\n    pass\nv"],
+    [
+        "%time await anyio.sleep(0) or 7",
+        "%%time\nawait anyio.sleep(0)\n7",
+        "x = %time await value()\nx",
+        "%%time\nasync with scope() as v:\n    pass\nv",
+    ],
 )
 async def test_time_awaits(tmp_path: Path, code: str) -> None:
     async with ip_session(tmp_path) as session:
@@ -254,7 +259,9 @@ async def test_capture_keeps_what_its_cell_shows(tmp_path: Path) -> None:
 
 async def test_capture_awaits(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
-        ran = await session.run("%%capture kept\nimport anyio\nawait anyio.sleep(0)\nprint('after')\n%time await anyio.sleep(0)")
+        ran = await session.run(
+            "%%capture kept\nimport anyio\nawait anyio.sleep(0)\nprint('after')\n%time await anyio.sleep(0)"
+        )
         assert ran.kinds == ["execute_input", "execute_reply"]
         assert (await session.value("kept.stdout")).startswith("'after\\nCPU time")
 
@@ -303,7 +310,9 @@ async def test_ipythons_capture_output_works(tmp_path: Path) -> None:
 
 async def test_autoawait_says_what_is_so(tmp_path: Path, anyio_backend: str) -> None:
     async with ip_session(tmp_path) as session:
-        assert (await session.run("%autoawait")).text() == f"Autoawait is on: cells run in the kernel's {anyio_backend} loop.\n"
+        assert (
+            await session.run("%autoawait")
+        ).text() == f"Autoawait is on: cells run in the kernel's {anyio_backend} loop.\n"
         await session.run("%autoawait off")
         assert (await session.run("%autoawait")).text().startswith("Autoawait is off")
         await session.run("%autoawait on")

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magics import configured_script_magics
+from async_kernel.shell.ipython import configured_script_magics
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from async_kernel.shell.ipshell import IPShell
 
 __all__ = ["register"]
 
 _PLACES = {
-    "kernel": ("KernelMagics", ("autosave", "clear", "connect_info", "edit", "gui", "less", "man", "more", "qtconsole"), ()),
+    "kernel": (
+        "KernelMagics",
+        ("autosave", "clear", "connect_info", "edit", "gui", "less", "man", "more", "qtconsole"),
+        (),
+    ),
     "running": ("RunningMagics", ("autoawait", "time"), ("capture", "time")),
     "scripts": ("CellScriptMagics", ("killbgscripts",), ("script",)),
 }
 """Module: class, line magics, cell magics."""
 
 
-def register(shell: InteractiveShell) -> None:
+def register(shell: IPShell[Any]) -> None:
     """Add the magics of a kernel to a shell."""
     manager: Any = shell.magics_manager
     for module, (name, lines, cells) in _PLACES.items():

@@ -33,7 +33,7 @@ _WINDOWS = {name: name for name in ("gtk", "gtk3", "gtk4", "osx", "qt", "qt5", "
 _INLINE = ("inline", f"module://{_MODULE}")
 
 
-def enable_gui(shell: IPShell, gui: str | None) -> None:
+def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
     """Let windows of a GUI toolkit live beside the cells; None is no toolkit.
 
     Raises:
@@ -56,7 +56,7 @@ def _host_of(gui: str) -> str:
     return "qt" if gui.startswith("qt") else gui
 
 
-def check_backend(shell: IPShell, gui: str | None) -> None:
+def check_backend(shell: IPShell[Any], gui: str | None) -> None:
     """Refuse a matplotlib backend whose windows could not live here, before matplotlib looks for their toolkit.
 
     Raises:
@@ -67,7 +67,7 @@ def check_backend(shell: IPShell, gui: str | None) -> None:
 
 
 @contextmanager
-def inline_figures(shell: IPShell) -> Generator[None]:
+def inline_figures(shell: IPShell[Any]) -> Generator[None]:
     """Have inline figures shown by ``shell``, while open, if the backend was there before it."""
     module: Any = sys.modules.get(_MODULE)
     if module is not None:
@@ -88,4 +88,4 @@ def _forget(module: Any) -> None:
     from matplotlib_inline.config import InlineBackend  # noqa: PLC0415 -- only where it is loaded
 
     InlineBackend.clear_instance()
-    vars(module.configure_inline_support).pop("current_backend", None)
+    module.configure_inline_support.__dict__.pop("current_backend", None)

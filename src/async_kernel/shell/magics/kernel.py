@@ -11,12 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core import page
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.display import clear_output
 
 from async_kernel.shell import payloads
+from async_kernel.shell.ipython import Magics, display, line_magic, magics_class, page
 
 if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell
@@ -28,7 +26,7 @@ __all__ = ["KernelMagics"]
 class KernelMagics(Magics):
     """What IPython's terminal does itself and a kernel leaves to its client."""
 
-    shell: IPShell
+    shell: IPShell[Any]
 
     # -- the client's editor and pager -----------------------------------------------------------------------
 
@@ -47,7 +45,8 @@ class KernelMagics(Magics):
         from IPython.core.magics.code import CodeMagics, InteractivelyDefined, MacroToEdit  # noqa: PLC0415 -- heavy
 
         options, arguments = self.parse_options(parameter_s, "prxn:")
-        find = cast("Any", CodeMagics)._find_edit_target  # noqa: SLF001 -- what %edit of IPython itself uses
+        ipython: Any = CodeMagics
+        find: Any = ipython._find_edit_target  # noqa: SLF001 -- what %edit of IPython itself uses
         last = self._last_edit if last_call is None else last_call
         try:
             filename, line, _ = find(self.shell, arguments, options, last)
@@ -56,11 +55,12 @@ class KernelMagics(Magics):
         except MacroToEdit as exc:
             filename, line = self.shell.mktempfile(exc.args[0].value), None
         if filename is not None:
-            number = int(line) if line is not None else None
+            number = None if line is None else int(cast("str", line))
             self.shell.payload_manager.write_payload(payloads.edit(str(Path(filename).resolve()), number))
 
     def __init__(self, shell: Any = None, **kwargs: Any) -> None:
-        super().__init__(shell=shell, **kwargs)
+        base: Any = super()
+        base.__init__(shell=shell, **kwargs)
         self._last_edit: list[Any] = ["", ""]
 
     @line_magic
@@ -98,13 +98,15 @@ class KernelMagics(Magics):
                 ["man", *words], stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False
             )
             if found.returncode != 0:
-                raise UsageError(found.stderr.decode("utf-8", "replace").strip() or f"No manual page for {parameter_s}.")
+                raise UsageError(
+                    found.stderr.decode("utf-8", "replace").strip() or f"No manual page for {parameter_s}."
+                )
             page.page(_without_overstriking(found.stdout.decode("utf-8", "replace")))
 
     @line_magic
     def clear(self, _parameter_s: str) -> None:
         """Clear the output of the cell."""
-        clear_output()
+        self.shell.display_pub.clear_output()
 
     if os.name == "nt":
         cls = line_magic("cls")(clear)
@@ -158,7 +160,11 @@ class KernelMagics(Magics):
             raise UsageError(msg) from None
         command = [sys.executable, "-m", "qtconsole", "--existing", name, *shlex.split(parameter_s)]
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     @line_magic
@@ -167,14 +173,16 @@ class KernelMagics(Magics):
 
         The notebook's application saves it, and only the classic one lets a cell change how often.
         """
-        from IPython.display import Javascript, display  # noqa: PLC0415 -- few sessions ask
+        from IPython.display import Javascript  # noqa: PLC0415 -- few sessions ask
 
         try:
             seconds = int(parameter_s)
         except ValueError:
             msg = f"%autosave needs a number of seconds, not {parameter_s!r}."
             raise UsageError(msg) from None
-        script = f"if (window.IPython && IPython.notebook) {{ IPython.notebook.set_autosave_interval({1000 * seconds}); }}"
+        script = (
+            f"if (window.IPython && IPython.notebook) {{ IPython.notebook.set_autosave_interval({1000 * seconds}); }}"
+        )
         display(Javascript(script), include=["application/javascript"])
         print(f"Autosaving every {seconds} seconds" if seconds else "Autosave disabled")
 

@@ -6,21 +6,21 @@ import ast
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core import magic_arguments
-from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
-from IPython.core.magic import (
+
+from async_kernel.shell.capture import captured
+from async_kernel.shell.compiling import await_magics, compile_value
+from async_kernel.shell.ipython import (
+    DisplayHook,
     Magics,
     cell_magic,
     line_cell_magic,
     line_magic,
+    magic_arguments,
     magics_class,
     needs_local_scope,
     no_var_expand,
 )
-
-from async_kernel.shell.capture import captured
-from async_kernel.shell.compiling import await_magics, compile_value
 from async_kernel.shell.running import AwaitedMagic
 from async_kernel.shell.runs import current_run
 
@@ -37,7 +37,7 @@ _QUIET = "--no-raise-error"
 class RunningMagics(Magics):
     """IPython's %time and %%capture, for code that may await."""
 
-    shell: IPShell
+    shell: IPShell[Any]
 
     @no_var_expand
     @needs_local_scope
@@ -53,7 +53,7 @@ class RunningMagics(Magics):
         """
         if _may_wait() and self._awaits(line, cell):
             return AwaitedMagic(self._time_awaiting(line, cell))
-        timed = cast("Any", self.shell.magics_manager.registry["ExecutionMagics"])
+        timed = self.shell.magics_manager.registry["ExecutionMagics"]
         return timed.time(line, cell, local_ns)
 
     def _awaits(self, line: str, cell: str | None) -> bool:
@@ -152,6 +152,7 @@ def _mentions_await(code: str) -> bool:
 
 
 def _seconds(value: float) -> str:
-    from IPython.core.magics.execution import _format_time  # noqa: PLC0415, PLC2701 -- as %time prints it
+    from IPython.core.magics import execution  # noqa: PLC0415 -- as %time prints it
 
-    return cast("str", _format_time(value))
+    ipython: Any = execution
+    return ipython._format_time(value)  # noqa: SLF001

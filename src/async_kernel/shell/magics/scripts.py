@@ -7,15 +7,15 @@ the cells until it ends, %killbgscripts, or the kernel's end.
 from __future__ import annotations
 
 import atexit
+import shlex
 import subprocess
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from IPython.core import magic_arguments
-from IPython.core.magic import cell_magic, line_magic, magics_class
-from IPython.core.magics.script import ScriptMagics, script_args
-from IPython.utils.process import arg_split
+from IPython.core.magics import script as ipython
+
+from async_kernel.shell.ipython import cell_magic, line_magic, magic_arguments, magics_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["CellScriptMagics"]
 
 
+_ipython: Any = ipython
+_Base: Any = _ipython.ScriptMagics
+
+
 @magics_class
-class CellScriptMagics(ScriptMagics):
+class CellScriptMagics(_Base):
     """IPython's script magics, without an event loop and a thread of their own."""
 
-    shell: IPShell
+    shell: IPShell[Any]
+    bg_processes: list[subprocess.Popen[bytes]]
 
     def __init__(self, shell: Any = None) -> None:
-        super().__init__(shell=shell)
+        base: Any = super()
+        base.__init__(shell=shell)
         atexit.unregister(self.kill_bg_processes)
         self.shell.at_close(self.kill_bg_processes)
 
@@ -41,7 +47,7 @@ class CellScriptMagics(ScriptMagics):
         """Nothing: the shell ends what still runs when it closes."""
 
     @magic_arguments.magic_arguments()
-    @script_args
+    @_ipython.script_args
     @cell_magic("script")
     def shebang(self, line: str, cell: str) -> None:
         """Run the cell with a program: %%script PROGRAM [ARGUMENTS].
@@ -49,7 +55,7 @@ class CellScriptMagics(ScriptMagics):
         Raises:
             CalledProcessError: if it fails, unless --no-raise-error is given.
         """
-        words = arg_split(line, posix=sys.platform != "win32")
+        words = shlex.split(line, posix=sys.platform != "win32")
         args, command = self.shebang.parser.parse_known_args(words)
         with tempfile.TemporaryFile() as script:
             script.write((cell if cell.endswith("\n") else f"{cell}\n").encode("utf-8", "replace"))

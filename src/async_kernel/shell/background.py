@@ -22,7 +22,7 @@ import anyio.lowlevel
 
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.cell import current_cell
+from async_kernel.shell.cells import current_cell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -115,6 +115,10 @@ class SessionNursery:
                         raise
                 self._session.failed(rest, task.request)
 
+    def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
+        """Start a task that answers for its own errors: ``fn`` lets none out but cancellations."""
+        self._group.start_soon(fn)
+
 
 class _Status:
     """Remembers whether ``started`` was called."""
@@ -183,6 +187,10 @@ class Session:
         """A background task ended with ``exc``: keep it and show it in the cell that started the task."""
         self.errors.append(exc)
         self._report(exc, request)
+
+    def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
+        """Start a task that answers for its own errors."""
+        self.nursery.start_host(fn)
 
     async def all_ended(self) -> None:
         """Wait until no background task runs."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
+    from async_kernel.shell.cell_nursery import CellNursery
 
 __all__ = ["Cancelled", "Cause", "Cell", "current_cell", "user_traceback"]
 
@@ -65,6 +66,8 @@ class Cell:
         self.ended: float | None = None
         self.task_id: int | None = None
         self.noticed = False
+        self.children: CellNursery | None = None
+        self.child_error: BaseException | None = None
         self._scope: anyio.CancelScope | None = None
         self._waits: list[Callable[[BaseException], object]] = []
         self._waits_lock = threading.Lock()
@@ -119,6 +122,21 @@ class Cell:
         """Whether its scope was cancelled, by a cause or by its deadline."""
         return self._scope is not None and self._scope.cancel_called
 
+    @property
+    def nursery(self) -> CellNursery:
+        """Children that the cell waits for."""
+        if self.children is None:
+            from async_kernel.shell.cell_nursery import CellNursery  # noqa: PLC0415 -- most cells have no children
+            from async_kernel.shell.names import session  # noqa: PLC0415
+
+            self.children = CellNursery(self, session.start_host)
+        return self.children
+
+    def child_failed(self, exc: BaseException) -> None:
+        """A child ended with ``exc``: that is the error of the cell, and its code is cancelled."""
+        self.child_error = exc
+        self._cancel_scope()
+
     # -- cutting short ---------------------------------------------------------------------------------------
 
     def cut(self, cause: Cause, reason: str | None = None) -> None:
@@ -161,7 +179,9 @@ class Cell:
             None when ``exc`` is a cancellation that belongs to somebody else and must go on as it is.
         """
         cancelled_class = anyio.get_cancelled_exc_class()
-        if self.cause is None and self.cancelled:
+        if self.cause is None and self.child_error is not None and isinstance(exc, cancelled_class):
+            return self.child_error
+        if self.cause is None and self.cancelled and self.child_error is None:
             self.cause = "deadline"
         machinery: tuple[type[BaseException], ...] = (cancelled_class,)
         if self.cause is not None:
