@@ -118,7 +118,8 @@ async def test_images_leave_as_base64(tmp_path: Path) -> None:
         class Picture:
             def _repr_png_(self): return b"\\x89PNG"
             def _repr_svg_(self): return "<svg/>"
-            def _repr_mimebundle_(self, include=None, exclude=None): return {"application/pdf": b"%PDF", "text/x": b"\\xc3\\xa4"}
+            def _repr_mimebundle_(self, **kwargs):
+                return {"application/pdf": b"%PDF", "text/x": b"\\xc3\\xa4"}
         Picture()
         """
         data = (await session.run(code)).of("execute_result")[0]["data"]

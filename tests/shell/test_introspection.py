@@ -127,7 +127,8 @@ async def test_what_is_no_object_is_not_found(tmp_path: Path, code: str) -> None
 async def test_an_object_that_resists_inspection_breaks_nothing(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         await session.run(
-            "class Odd:\n  def __getattr__(self, name): raise RuntimeError(name)\n  def __repr__(self): 1 / 0\nodd = Odd()"
+            "class Odd:\n  def __getattr__(self, name): raise RuntimeError(name)\n"
+            "  def __repr__(self): 1 / 0\nodd = Odd()"
         )
         reply = await session.ask("inspect_request", code="odd", cursor_pos=3, detail_level=1)
         assert reply["status"] in ("ok", "error")

@@ -249,7 +249,9 @@ async def test_an_interrupted_cell_shows_keyboard_interrupt_where_it_stood(tmp_p
 
 async def test_code_that_catches_everything_cannot_keep_the_cancellation(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
-        code = "import anyio\nprint('on')\ntry:\n  await anyio.sleep_forever()\nexcept BaseException as e:\n  print('caught')"
+        code = (
+            "import anyio\nprint('on')\ntry:\n  await anyio.sleep_forever()\nexcept BaseException:\n  print('caught')"
+        )
         cell = session.begin(code + "\nawait anyio.sleep_forever()")
         await session.printed(cell, "on")
         await session.ask("interrupt_request")
@@ -432,10 +434,13 @@ async def test_ipythons_own_complete_still_answers(tmp_path: Path) -> None:
 async def test_events_tell_of_a_cell_in_order(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         code = """
+        import functools
         events = get_ipython().events
         seen = []
+        def note(name, *args):
+            seen.append((name, args[0].success if name == "post_run_cell" else None))
         for name in ("pre_execute", "pre_run_cell", "post_execute", "post_run_cell"):
-            events.register(name, lambda *a, name=name: seen.append((name, a[0].success if name == "post_run_cell" else None)))
+            events.register(name, functools.partial(note, name))
         """
         await session.run(code)
         await session.run("seen.clear()", silent=True)

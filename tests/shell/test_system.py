@@ -184,12 +184,12 @@ async def test_a_child_may_clean_up_when_it_is_interrupted(tmp_path: Path) -> No
 
 
 def test_no_descriptor_is_left() -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     for terminal in (True, False):
         assert run_child(["true"], out=print, err=print, terminal=terminal) == 0
         with pytest.raises(FileNotFoundError):
             run_child(["/no/such/program"], out=print, err=None, terminal=terminal)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_characters_that_arrive_in_pieces_are_whole() -> None:

@@ -186,15 +186,14 @@ def test_trim_keeps_a_traceback_that_has_nothing_else() -> None:
         def __repr__(self) -> str:
             raise LookupError
 
-    try:
-        raise LookupError
-    except LookupError as exc:
-        assert trim(exc.__traceback__) is exc.__traceback__
+    with pytest.raises(LookupError) as caught:
+        Odd().__repr__()
+    assert trim(caught.tb) is caught.tb
     assert json_ready(Odd()) == "<Odd whose repr raises LookupError>"
 
 
 def test_an_error_whose_text_raises_is_formatted() -> None:
-    class Odd(Exception):
+    class OddError(Exception):
         def __str__(self) -> str:
             raise LookupError
 
@@ -202,6 +201,6 @@ def test_an_error_whose_text_raises_is_formatted() -> None:
         def __notes__(self) -> Any:
             raise LookupError
 
-    error = Odd()
-    lines = CellTB(mode="Context", theme_name="nocolor").structured_traceback(Odd, error, None)
+    error = OddError()
+    lines = CellTB(mode="Context", theme_name="nocolor").structured_traceback(OddError, error, None)
     assert "Odd" in "".join(lines)

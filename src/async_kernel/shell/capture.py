@@ -1,7 +1,8 @@
 """Keeping what a piece of code writes and displays: ``%%capture``.
 
-``sys.stdout`` and ``sys.stderr`` are replaced while something is captured, but only writes from the capturing context are
-kept: what other cells write meanwhile goes where it always goes. Displays and results are caught by hooks of that context.
+``sys.stdout`` and ``sys.stderr`` are replaced while something is captured, but only writes from the capturing
+context are kept: what other cells write meanwhile goes where it always goes. Displays and results are caught by
+hooks of that context.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Compiling the statements of a cell.
 
-A cell becomes one code object. The expression at its end, and wherever else IPython's ``ast_node_interactivity`` asks to
-show values, is rewritten to a call of a builtin that hands the value to the shell: so a debugger steps through the cell as it
-is written, and nothing of ``sys`` has to be replaced. All of it may await.
+A cell becomes one code object. The expression at its end, and wherever else IPython's ``ast_node_interactivity``
+asks to show values, is rewritten to a call of a builtin that hands the value to the shell: so a debugger steps
+through the cell as it is written, and nothing of ``sys`` has to be replaced. All of it may await.
 
-Magics are called synchronously in the source that IPython makes of them. Those of :data:`AWAITING` may return an awaitable
-when their own code awaits (``%time await x``): where the cell can wait, their calls are rewritten to do so.
+Magics are called synchronously in the source that IPython makes of them. Those of :data:`AWAITING` may return an
+awaitable when their own code awaits (``%time await x``): where the cell can wait, their calls are rewritten to do
+so.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def compile_user(tree: ast.AST, filename: str, mode: str, compiler: Any, *, awai
     """Compile a tree with the ``__future__`` imports of the cells before it; those in it are noted.
 
     Args:
+        tree: of the mode, as :mod:`ast` has them.
+        filename: what tracebacks call it.
+        mode: ``exec`` or ``eval``.
         compiler: IPython's, which keeps the flags; the builtin ``compile`` has none.
+        awaits: whether top-level await is allowed.
 
     Raises:
         SyntaxError: for what parses but is no valid code, such as a ``return`` outside a function.
@@ -49,8 +54,11 @@ def compile_nodes(
     """Compile statements that show values.
 
     Args:
-        interactivity: which values are shown: ``last_expr``, ``last_expr_or_assign``, ``last``, ``all`` or ``none``, see
-            ``InteractiveShell.ast_node_interactivity``.
+        nodes: the statements.
+        filename: what tracebacks call them.
+        interactivity: which values are shown: ``last_expr``, ``last_expr_or_assign``, ``last``, ``all`` or ``none``,
+            see ``InteractiveShell.ast_node_interactivity``.
+        compiler: as for :func:`compile_user`.
         awaits: whether top-level await is allowed.
 
     Raises:

@@ -1,9 +1,9 @@
-"""``%debug``, ``breakpoint()`` and ``pdb`` in a cell: IPython's debugger, which an interrupt ends together with the cell.
+"""Debuggers in a cell: ``%debug``, ``breakpoint()``, ``pdb``. An interrupt ends them together with the cell.
 
-Python's own debugger swallows an interrupt and prompts again, so that a cell that is in it could not be ended; IPython's
-leaves itself but lets the cell go on. While a shell lives, ``pdb.set_trace`` (which ``breakpoint()`` calls) and
-``pdb.post_mortem`` start :func:`cell_pdb` in the context of a cell; elsewhere they are what they were. Its prompt is
-an ``input()`` of the cell.
+Python's own debugger swallows an interrupt and prompts again, so that a cell that is in it could not be ended;
+IPython's leaves itself but lets the cell go on. While a shell lives, ``pdb.set_trace`` (which ``breakpoint()``
+calls) and ``pdb.post_mortem`` start :func:`cell_pdb` in the context of a cell; elsewhere they are what they were.
+Its prompt is an ``input()`` of the cell.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What cells display: ``execute_result``, ``display_data``, ``update_display_data``, ``clear_output``.
 
-:class:`CellDisplayHook` takes the value of a cell's last expression, :class:`CellDisplayPublisher` what ``display()`` and its
-like publish. Both send to the cell of the context they are called in. What the user's reprs return is made fit for JSON only
-when it turns out not to be: a repr may return anything without breaking a message.
+:class:`CellDisplayHook` takes the value of a cell's last expression, :class:`CellDisplayPublisher` what
+``display()`` and its like publish. Both send to the cell of the context they are called in. What the user's reprs
+return is made fit for JSON only when it turns out not to be: a repr may return anything without breaking a message.
 
 Hooks (``register_hook``) see every message of the context they were registered in, and may change it or keep it by
 returning None.

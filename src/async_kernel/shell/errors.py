@@ -1,6 +1,7 @@
 """Showing errors: the messages and replies that tell a client what went wrong.
 
-Every error of a cell is sent as iopub ``error`` once, where it was caught, and noted in the run, whose reply says the same.
+Every error of a cell is sent as iopub ``error`` once, where it was caught, and noted in the run, whose reply says
+the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from async_kernel.protocol.errors import error_content
-from async_kernel.shell.display import Outlet
 from async_kernel.shell.ipython import InteractiveShell
 from async_kernel.shell.runs import current_run
 from async_kernel.shell.traceback import CellTB, trim
@@ -20,6 +20,7 @@ from async_kernel.shell.traceback import CellTB, trim
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from async_kernel.shell.display import Outlet
     from async_kernel.typing import Content
 
 __all__ = ["ShowsErrors"]

@@ -1,12 +1,12 @@
 """The history of cells: IPython's SQLite file, written off the hot path.
 
-A cell's thread only appends to a list. A writer, an owned thread that the kernel runs as a task (:meth:`CellHistory.run`), puts
-what has gathered into the database: at once when it was idle, and at most once a second in a burst, so that an
-interactive user's line is on disk while the cell still runs. Reading, and :meth:`CellHistory.close`, write out what is left first;
-without a writer that is when lines are written.
+A cell's thread only appends to a list. A writer, an owned thread that the kernel runs as a task
+(:meth:`CellHistory.run`), puts what has gathered into the database: at once when it was idle, and at most once a
+second in a burst, so that an interactive user's line is on disk while the cell still runs. Reading, and
+:meth:`CellHistory.close`, write out what is left first; without a writer that is when lines are written.
 
-There is one connection, opened when it is first needed and used under a lock, from whichever thread. If the file cannot be
-opened or written, there is one warning and the history goes on in memory.
+There is one connection, opened when it is first needed and used under a lock, from whichever thread. If the file
+cannot be opened or written, there is one warning and the history goes on in memory.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ class CellHistory(HistoryManager):
             return []
         with self._lock:
             base: Any = super()
-            query = base._run_sql
+            query = base._run_sql  # noqa: SLF001 -- this very method
             return self._guarded(lambda: list(query(sql, params, raw=raw, output=output, latest=latest))) or []
 
     def get_session_info(self, session: int = 0) -> Any:

@@ -40,8 +40,8 @@ def complete(shell: IPShell[Any], code: str, cursor_pos: int) -> Content:
 def _allow_completer() -> None:
     """Ignore the warning that IPython makes an error, so that whoever uses the completer allows it on purpose.
 
-    The filter stays: one that is there only for each use would be taken back in this thread from under a cell that changes
-    the process's filters in another.
+    The filter stays: one that is there only for each use would be taken back in this thread from under a cell that
+    changes the process's filters in another.
     """
     if _ALLOWED not in warnings.filters[:1]:
         warnings.filterwarnings("ignore", category=ProvisionalCompleterWarning)

@@ -1,13 +1,13 @@
 """IPShell: IPython as the shell of a kernel.
 
-A real :class:`IPython.core.interactiveshell.InteractiveShell`: magics, extensions, history, profiles, completion. What
-differs is around it. Constructing one changes nothing in the process; :meth:`IPShell.start` takes the names that IPython
-has one of in a process and :meth:`IPShell.close` gives them back. Cells run in the task that executes them
-(``running``), what they display and raise goes to their own client (``display``, ``errors``), and nothing of a cell is kept
-on the shell, so that cells may overlap.
+A real :class:`IPython.core.interactiveshell.InteractiveShell`: magics, extensions, history, profiles, completion.
+What differs is around it. Constructing one changes nothing in the process; :meth:`IPShell.start` takes the names
+that IPython has one of in a process and :meth:`IPShell.close` gives them back. Cells run in the task that executes
+them (``running``), what they display and raise goes to their own client (``display``, ``errors``), and nothing of a
+cell is kept on the shell, so that cells may overlap.
 
-The shell's thread runs cells. Questions about code (``introspection``) are asked from a helper thread; the history's writer
-has a third one.
+The shell's thread runs cells. Questions about code (``introspection``) are asked from a helper thread; the
+history's writer has a third one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """IPython, as this package takes it.
 
-IPython declares few of its types, so a checker finds nothing in what is inherited from it or called in it. Here are all its names
-that the shell uses, for the checker declared to be anything: what is ours stays checked, what is IPython's is covered by tests.
-Names that are expensive to import are imported where they are used.
+IPython declares few of its types, so a checker finds nothing in what is inherited from it or called in it. Here are
+all its names that the shell uses, for the checker declared to be anything: what is ours stays checked, what is
+IPython's is covered by tests. Names that are expensive to import are imported where they are used.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What IPython has one of in a process, taken while a shell lives and given back after it.
 
-``get_ipython()`` and ``InteractiveShell.instance()``, a few builtins, and ``__main__``. A kernel that owns its process
-simply has them. In a program that embeds one, only the first two change: they answer with the kernel's shell where a cell's
-code asks, and as before where the program's own code does, whose IPython shell, if it has one, goes on to be its own.
+``get_ipython()`` and ``InteractiveShell.instance()``, a few builtins, and ``__main__``. A kernel that owns its
+process simply has them. In a program that embeds one, only the first two change: they answer with the kernel's
+shell where a cell's code asks, and as before where the program's own code does, whose IPython shell, if it has one,
+goes on to be its own.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def installed(shell: Any, *, launched: bool, main: ModuleType) -> Generator[None
     """Have these names answer with ``shell`` while open.
 
     Args:
-        launched: the process is the kernel's, so that they do so everywhere, and ``main`` is its ``__main__``.
+        shell: an IPShell.
+        launched: the process is the kernel's, so that they do so everywhere.
+        main: the module that is its ``__main__`` then.
     """
     with ExitStack() as stack:
         for cls in shell._walk_mro():  # noqa: SLF001 -- how traitlets' singletons are kept

@@ -1,7 +1,7 @@
 """Payloads: what an execute_reply asks its client to do, beside showing the outputs.
 
-A page for the pager, the text of the next cell, a file to edit, to leave. They belong to the run that is on in the context
-in which they are written, so concurrent cells keep theirs apart; written outside every run they go nowhere.
+A page for the pager, the text of the next cell, a file to edit, to leave. They belong to the run that is on in the
+context in which they are written, so concurrent cells keep theirs apart; written outside every run they go nowhere.
 (https://jupyter-client.readthedocs.io/en/stable/messaging.html#payloads-deprecated)
 """
 

@@ -1,27 +1,25 @@
 """Running code: from the text of a cell to what it displays or raises.
 
-:class:`RunsCode` is IPython's ``run_cell`` family for a kernel. Code runs in the task that calls ``run_cell_async``; what
-belongs to one run is in :data:`~async_kernel.shell.runs.current_run`, so that runs may overlap. The order is IPython's:
-transform the text, remember it, parse, transform the tree, compile, run. All statements of a cell are compiled before the
-first one runs.
+:class:`RunsCode` is IPython's ``run_cell`` family for a kernel. Code runs in the task that calls
+``run_cell_async``; what belongs to one run is in :data:`~async_kernel.shell.runs.current_run`, so that runs may
+overlap. The order is IPython's: transform the text, remember it, parse, transform the tree, compile, run. All
+statements of a cell are compiled before the first one runs.
 
-The running is inside the cell's boundary, its cancel scope. What leaves the user's code is translated by the cell into the
-error that the user shall see and is shown at once; a cancellation then goes on to its scope: the cell's own one is absorbed by
-the boundary, anybody else's passes through everything.
+The running is inside the cell's boundary, its cancel scope. What leaves the user's code is translated by the cell
+into the error that the user shall see and is shown at once; a cancellation then goes on to its scope: the cell's
+own one is absorbed by the boundary, anybody else's passes through everything.
 
-A displayed value is handed to the shell's own display hook: ``sys.displayhook`` and ``sys.excepthook`` stay what they are.
+A displayed value is handed to the shell's own display hook: ``sys.displayhook`` and ``sys.excepthook`` stay what
+they are.
 """
 
 from __future__ import annotations
 
-import ast
 import bdb
 import inspect
 import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
-
-from IPython.core.error import InputRejected
 
 from async_kernel.shell.cancellation import being_cancelled, first_cancellation, is_cancellation
 from async_kernel.shell.cells import current_cell
@@ -29,11 +27,13 @@ from async_kernel.shell.compiling import await_magics, compile_nodes
 from async_kernel.shell.ipython import CapturingDisplayHook, ExecutionInfo, ExecutionResult, InteractiveShell
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.traceback import trim
-from async_kernel.shell.transforming import PlainPython
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Coroutine, Generator
     from types import CodeType
+
+    from async_kernel.shell.transforming import PlainPython
 
 __all__ = ["AwaitedMagic", "RunsCode"]
 
@@ -194,8 +194,7 @@ class RunsCode(InteractiveShell):
     def _parse(self, run: Run, compiler: Any, name: str, tree: ast.Module | None, problem: Any) -> ast.Module | None:
         """The tree of the code; None after an error, which is shown."""
         try:
-            if problem is not None:
-                raise problem[1]
+            _raise(problem)
             if tree is None:
                 tree = cast("ast.Module", compiler.ast_parse(run.source, filename=name))
                 if self.autoawait and run.may_await and "_magic(" in run.source:
@@ -207,7 +206,7 @@ class RunsCode(InteractiveShell):
         except SyntaxError as exc:
             self.showindentationerror() if isinstance(exc, IndentationError) else self.showsyntaxerror()
             error = exc
-        except (InputRejected, ValueError, OverflowError, RecursionError, MemoryError, Exception) as exc:
+        except Exception as exc:  # noqa: BLE001 -- transformers of the tree are anybody's; InputRejected among others
             self.showtraceback()
             error = exc
         run.result.error_before_exec = error
@@ -233,10 +232,9 @@ class RunsCode(InteractiveShell):
             self.showtraceback()
             return True
         cell = current_cell.get()
-        failed = True
         with nullcontext() if cell is None else cell.boundary():
-            failed = await self.run_code(code, result, async_=bool(code.co_flags & inspect.CO_COROUTINE))
-        return failed  # true when the boundary absorbed the cancellation of a cell that was cut short
+            return await self.run_code(code, result, async_=bool(code.co_flags & inspect.CO_COROUTINE))
+        return True  # the boundary has absorbed the cancellation of a cell that was cut short
 
     def _check_awaits(self, code: CodeType) -> None:
         run = current_run.get()
@@ -317,3 +315,9 @@ class RunsCode(InteractiveShell):
     def _show_custom(self, exc: BaseException) -> None:
         lines: Any = self.CustomTB(type(exc), exc, exc.__traceback__)
         self.note_error(exc, lines or [])
+
+
+def _raise(problem: Any) -> None:
+    """Raise the exception of an exc_info, if there is one."""
+    if problem is not None:
+        raise problem[1]

@@ -1,9 +1,10 @@
 """Child processes that a cell waits for: ``!command``, ``%%bash``, ``x = !command``.
 
-The child has a session and process group of its own and nothing to read. Its output reaches the cell's streams while it runs; with
-``terminal`` it has pseudo-terminals to write to, so that it does not hold its lines back and shows colours and
-progress. The cell's thread waits here. An interrupt of the cell goes to the whole group: SIGINT, and if that does not end it,
-SIGTERM and SIGKILL; then the interrupt goes on. What the group leaves behind in the background may live on.
+The child has a session and process group of its own and nothing to read. Its output reaches the cell's streams
+while it runs; with ``terminal`` it has pseudo-terminals to write to, so that it does not hold its lines back and
+shows colours and progress. The cell's thread waits here. An interrupt of the cell goes to the whole group: SIGINT,
+and if that does not end it, SIGTERM and SIGKILL; then the interrupt goes on. What the group leaves behind in the
+background may live on.
 
 POSIX only; on Windows the shell uses IPython's own way.
 """
@@ -62,6 +63,8 @@ def run_child(
     """Run a child and wait for it, handing on what it writes.
 
     Args:
+        command: the program and its arguments.
+        stdin: what it reads.
         out: called with its output.
         err: called with what it writes to stderr; None: that goes to ``out``, in the order in which it is written.
         terminal: whether it writes to pseudo-terminals.
@@ -79,7 +82,7 @@ def run_child(
             readers = {
                 reading: _Reader(reading, write or out) for (reading, _), write in zip(ends, (out, err), strict=False)
             }
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 -- the user's command
                 command,
                 stdin=stdin,
                 stdout=ends[0][1],

@@ -1,9 +1,11 @@
 """Errors as the user sees them.
 
-IPython formats a traceback; here is what it must not show and what it cannot. Frames of the kernel are cut away. ExceptionGroups are shown whole, as a tree whose every member is formatted like any other
-error, without the frames of the nursery that collected them. A cancellation in a group is one line.
+IPython formats a traceback; here is what it must not show and what it cannot. Frames of the kernel are cut away.
+ExceptionGroups are shown whole, as a tree whose every member is formatted like any other error, without the frames
+of the nursery that collected them. A cancellation in a group is one line.
 
-The text is a list of strings, coloured; joined by newlines it is the ``traceback`` of iopub ``error`` and of the reply.
+The text is a list of strings, coloured; joined by newlines it is the ``traceback`` of iopub ``error`` and of the
+reply.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
     """``tb`` without the kernel's own frames.
 
     Args:
+        tb: a traceback.
         machinery: leave out the frames of the async libraries and of debuggers, too.
 
     Returns:

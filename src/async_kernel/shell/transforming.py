@@ -1,9 +1,9 @@
 """From the text of a cell to Python: IPython's transformations, and when they need not be made.
 
-``%magic``, ``!command``, ``name?`` and pasted prompts are not Python, so text that parses as Python has nothing to transform. Trying
-that first saves a third of what a small cell costs, since the tree is needed anyway and IPython's
-transformations tokenize. Only a line that begins with an expression can be a magic or macro called by its bare name; that is
-asked of IPython's prefilter. If anybody has added a transformation of their own, all are made.
+``%magic``, ``!command``, ``name?`` and pasted prompts are not Python, so text that parses as Python has nothing to
+transform. Trying that first saves a third of what a small cell costs, since the tree is needed anyway and IPython's
+transformations tokenize. Only a line that begins with an expression can be a magic or macro called by its bare
+name; that is asked of IPython's prefilter. If anybody has added a transformation of their own, all are made.
 """
 
 from __future__ import annotations

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _PLACES = {
+    "concurrency": (
+        "ConcurrencyMagics",
+        ("asyncio", "cancel", "task", "tasks", "thread", "trio"),
+        ("asyncio", "deadline", "task", "thread", "timeout", "trio"),
+    ),
     "kernel": (
         "KernelMagics",
         ("autosave", "clear", "connect_info", "edit", "gui", "less", "man", "more", "qtconsole"),

@@ -1,7 +1,7 @@
 """%gui and %matplotlib: figures are shown in the notebook; windows need a host that runs their main loop.
 
-matplotlib's inline backend keeps one configuration for the process. It is the shell's while a shell lives (:func:`inline_figures`), so
-that several may follow one another.
+matplotlib's inline backend keeps one configuration for the process. It is the shell's while a shell lives
+(:func:`inline_figures`), so that several may follow one another.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
         return
     has = f"its host is {host}" if host else "it was started without a host"
     msg = (
-        f"The main loop of {gui!r} cannot be started in this kernel: {has}. Start a kernel with --host={_host_of(gui)}, "
-        "or use %matplotlib inline, or %matplotlib widget."
+        f"The main loop of {gui!r} cannot be started in this kernel: {has}. Start a kernel with "
+        f"--host={_host_of(gui)}, or use %matplotlib inline, or %matplotlib widget."
     )
     raise UsageError(msg)
 

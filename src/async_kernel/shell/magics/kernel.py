@@ -34,8 +34,8 @@ class KernelMagics(Magics):
     def edit(self, parameter_s: str = "", last_call: list[Any] | None = None) -> None:
         """Open something in the client's editor: %edit [-n LINE] [-p] [-r] [WHAT].
 
-        WHAT is a file, a range of cells (as for %macro), a string variable, a macro, or an object whose source is opened;
-        nothing opens an empty file. The file is not run when the editor is closed: use %run or %load.
+        WHAT is a file, a range of cells (as for %macro), a string variable, a macro, or an object whose source is
+        opened; nothing opens an empty file. The file is not run when the editor is closed: use %run or %load.
 
         Options:
           -n LINE   open at this line.
@@ -51,7 +51,7 @@ class KernelMagics(Magics):
         try:
             filename, line, _ = find(self.shell, arguments, options, last)
         except InteractivelyDefined as exc:
-            filename, line, _ = find(self.shell, str(exc.index), options, last)
+            filename, line, _ = find(self.shell, str(cast("Any", exc).index), options, last)
         except MacroToEdit as exc:
             filename, line = self.shell.mktempfile(exc.args[0].value), None
         if filename is not None:
@@ -94,7 +94,7 @@ class KernelMagics(Magics):
                 msg = "There is no `man` command on this machine."
                 raise UsageError(msg)
             environment = os.environ | {"MANPAGER": "cat", "PAGER": "cat", "MANWIDTH": "80"}
-            found = subprocess.run(
+            found = subprocess.run(  # noqa: S603 -- a fixed program, with the user's own words
                 ["man", *words], stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False
             )
             if found.returncode != 0:
@@ -159,7 +159,7 @@ class KernelMagics(Magics):
             msg = "qtconsole is not installed here: `%pip install qtconsole PySide6`, then try again."
             raise UsageError(msg) from None
         command = [sys.executable, "-m", "qtconsole", "--existing", name, *shlex.split(parameter_s)]
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603 -- as above
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +24,8 @@ from async_kernel.shell.running import AwaitedMagic
 from async_kernel.shell.runs import current_run
 
 if TYPE_CHECKING:
+    import ast
+
     from async_kernel.shell.ipshell import IPShell
 
 __all__ = ["RunningMagics"]

@@ -1,7 +1,7 @@
 """%%script, %%bash and their like: a cell as the input of a program.
 
-In the foreground the program's output reaches the cell while it runs, and an interrupt of the cell ends it. With ``--bg`` it runs beside
-the cells until it ends, %killbgscripts, or the kernel's end.
+In the foreground the program's output reaches the cell while it runs, and an interrupt of the cell ends it. With
+``--bg`` it runs beside the cells until it ends, %killbgscripts, or the kernel's end.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class CellScriptMagics(_Base):
     def _run(self, args: Any, command: list[str], script: IO[bytes]) -> None:
         out, err = self._sink(args.out, "stdout"), self._sink(args.err, "stderr")
         if sys.platform == "win32":
-            done = subprocess.run(command, stdin=script, capture_output=True, check=False)
+            done = subprocess.run(command, stdin=script, capture_output=True, check=False)  # noqa: S603 -- the user's program
             out(done.stdout.decode("utf-8", "replace"))
             err(done.stderr.decode("utf-8", "replace"))
             code = done.returncode
@@ -97,7 +97,7 @@ class CellScriptMagics(_Base):
 
     def _start(self, args: Any, command: list[str], script: IO[bytes]) -> None:
         """Start it in the background; --out, --err and --proc name variables for its pipes and itself."""
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 -- as above
             command,
             stdin=script,
             stdout=subprocess.PIPE if args.out else subprocess.DEVNULL,
