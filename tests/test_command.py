@@ -144,7 +144,6 @@ def test_version(run: Run, args: list[str]) -> None:
         ["install", "--path=x"],
         ["uninstall", "--timeout=5"],
         ["list", "everything"],
-        ["start", "extra"],
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_exit_code_2(run: Run, args: list[str]) -> None:
@@ -317,6 +316,12 @@ def test_start_hands_the_settings_to_the_launcher(run: Run, launchers: list[str]
 
     assert (done, launchers) == (Done(0, "", ""), ["my.launch"])
     assert remembered == [{"connection_file": "c.json", "launcher": "my.launch", "timeout": 5, "flags": ["no-quiet"]}]
+
+
+def test_start_leaves_out_what_console_programs_append(run: Run, launchers: list[str]) -> None:
+    run("start", "--timeout=5", "-f", "c.json", "script.py")
+
+    assert remembered == [{"timeout": 5, "f": "c.json", "flags": []}]
 
 
 @pytest.mark.parametrize("option", ["--help-all", "--show-config", "--show-config-json"])
