@@ -315,7 +315,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         """Ask the client to leave, and to stop the kernel unless it is to be kept."""
         if current_request.get() is None:
             sys.exit()
-        keep, self.keepkernel_on_exit = bool(self.keepkernel_on_exit), False
+        # Who leaves a program's kernel detaches: the program is not theirs to end.
+        keep, self.keepkernel_on_exit = bool(self.keepkernel_on_exit) or not self.launched, False
         self.payload_manager.write_payload(payloads.ask_exit(keep_kernel=keep))
         self.exit_now = not keep
 
