@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    import logging
 
 __all__ = [
     "Backend",
+    "CallerCreateOptions",
     "Channel",
     "Content",
     "ExecuteContent",
     "Header",
+    "Hosts",
     "Job",
     "Message",
     "MsgType",
@@ -43,6 +48,21 @@ class Backend(enum.StrEnum):
 
     asyncio = "asyncio"
     trio = "trio"
+
+
+class Hosts(enum.StrEnum):
+    """The GUI main loops that can host the async library; custom: a class of the user's own."""
+
+    tk = "tk"
+    qt = "qt"
+    custom = "custom"
+
+    @classmethod
+    def from_gui(cls, gui: str | None) -> Hosts | None:
+        """The host for what matplotlib or IPython call a GUI (``tk``, ``qt``, ``qt6``…), None if there is none."""
+        if gui is None:
+            return None
+        return {"tk": cls.tk, "qt": cls.qt, "qt5": cls.qt, "qt6": cls.qt}.get(gui.lower().removesuffix("agg"))
 
 
 class Channel(enum.StrEnum):
@@ -73,6 +93,7 @@ class MsgType(enum.StrEnum):
     interrupt_request = "interrupt_request"
     shutdown_request = "shutdown_request"
     cancel_request = "cancel_request"
+    task_tree_request = "task_tree_request"
     debug_request = "debug_request"
     create_subshell_request = "create_subshell_request"
     delete_subshell_request = "delete_subshell_request"
@@ -138,3 +159,23 @@ class RunSettings:
     backend_options: dict[str, Any] | None = None
     host: str | None = None
     host_options: dict[str, Any] | None = None
+
+
+class CallerCreateOptions(TypedDict, total=False):
+    """Options of a new :class:`~async_kernel.lifetime.caller.Caller`.
+
+    Attributes:
+        name: for people, for its thread, and to find it again among its parent's children.
+        backend: the async library of a child's loop; not given: that of its parent.
+        backend_options: for the child's loop, as for :func:`anyio.run`.
+        protected: it stops only by force, or with its parent.
+        log: where errors go that nobody waits for.
+        no_debug: mark the child's thread so that debuggers pass it by.
+    """
+
+    name: str
+    backend: Backend | Literal["asyncio", "trio"]
+    backend_options: dict[str, Any] | None
+    protected: bool
+    log: logging.Logger
+    no_debug: bool

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cells import Cell
     from async_kernel.shell.background import BackgroundTask
+    from async_kernel.shell.cells import Cell
     from async_kernel.typing import Content
 
-__all__ = ["cancel", "cancel_ids"]
+__all__ = ["cancel", "cancel_any", "cancel_ids"]
 
 
 def cancel(kernel: Kernel[Any], request: Request) -> Content:
@@ -73,6 +73,21 @@ def cancel_ids(
         else:
             cancelled.append(_cancel_all(kernel, subshell_id, lane, reason))
     return {"cancelled": cancelled, "unknown": unknown}
+
+
+def cancel_any(kernel: Kernel[Any], ids: list[str], reason: str | None) -> Content:
+    """Cancel what these ids name, whatever kind of id each is."""
+    answer: Content = {"cancelled": [], "unknown": []}
+    for each in ids:
+        for kind in ("msg_ids", "cell_ids", "task_ids", "subshell_ids"):
+            wishes = {"msg_ids": [], "cell_ids": [], "task_ids": [], "subshell_ids": []} | {kind: [each]}
+            found = cancel_ids(kernel, reason=reason, **wishes)["cancelled"]
+            if found:
+                answer["cancelled"] += found
+                break
+        else:
+            answer["unknown"].append(each)
+    return answer
 
 
 Found = list[tuple["ShellLane", "Cell | Request"]]

@@ -21,6 +21,7 @@ from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
 from async_kernel.kernel.beside import TasksBeside
+from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.helper import HelperLane
@@ -29,14 +30,15 @@ from async_kernel.kernel.requests import REQUESTS
 from async_kernel.kernel.run_mode import run_mode_of
 from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.kernel.subshells import Subshells
+from async_kernel.kernel.task_tree import tree_of
 from async_kernel.kernel.thread_cells import ThreadCells
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.lane import Lane
 from async_kernel.shell import names
+from async_kernel.shell.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
-from async_kernel.typing import Backend
+from async_kernel.typing import Backend, MsgType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -109,6 +111,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         super().__init__(**kwargs)
         self.ident = str(uuid.uuid4())
         self.pid = os.getpid()
+        self.began = time.monotonic()
         self.backend = backend
         self.ports: Mapping[str, Any] = {}
         self.accepts_shutdown = True
@@ -280,7 +283,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.log.error("The handler of %s failed", request.msg_type, exc_info=exc)
         if not request.msg_type.endswith("_request"):
             return None
-        return {"status": "error", **error_content(exc)}
+        content = error_content(exc)
+        if request.msg_type == MsgType.execute_request:
+            self.wire.publish("error", content, parent=request.header)  # what a notebook shows
+        return {"status": "error", **content}
 
     @contextmanager
     def busy(self, request: Request) -> Generator[None]:
@@ -370,6 +376,18 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         if lane.interrupter.by_signal:
             self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
         return state
+
+    def cancel_by_id(self, ids: list[str], reason: str | None = None) -> Content:
+        """Cancel whatever these ids name: cells, background tasks, subshells; from any thread.
+
+        Returns:
+            ``cancelled`` and ``unknown``, as in a cancel_reply.
+        """
+        return cancel_any(self, ids, reason)
+
+    def task_tree(self, *, stacks: bool = False) -> Content:
+        """What runs now, as in a task_tree_reply; from any thread."""
+        return tree_of(self, stacks=stacks)
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from async_kernel.kernel import cancel, comms, info, introspection, lifecycle, subshells
+from async_kernel.kernel import cancel, comms, info, introspection, lifecycle, subshells, task_tree
 from async_kernel.typing import MsgType
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ REQUESTS: Mapping[str, Route] = {
     MsgType.interrupt_request: Route("here", lifecycle.interrupt),
     MsgType.shutdown_request: Route("here", lifecycle.shutdown),
     MsgType.cancel_request: Route("here", cancel.cancel),
+    MsgType.task_tree_request: Route("here", task_tree.task_tree),
     MsgType.create_subshell_request: Route("here", subshells.create),
     MsgType.delete_subshell_request: Route("here", subshells.delete),
     MsgType.list_subshell_request: Route("here", subshells.listing),

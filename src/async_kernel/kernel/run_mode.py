@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.times import seconds
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["RunMode", "run_mode_of", "tags_of", "timeout_of"]
 
 _MODES = ("task", "thread")
 _OPTIONS = ("name", "backend")
+_DEADLINE_MAGICS = ("%%deadline ", "%%timeout ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,31 +99,6 @@ def _of_first_line(line: str) -> RunMode:
     return RunMode("thread", values.get("name"), None if backend is None else Backend(backend))
 
 
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(text: object, *, what: str) -> float:
-    """A time as seconds: a number, or a text such as ``5``, ``2.5s``, ``500ms``, ``2m``.
-
-    Raises:
-        RequestError: if it is none; the message says ``what`` it was for.
-    """
-    value: float | None = None
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        value = float(text)
-    elif isinstance(text, str):
-        number = text.strip().rstrip("hms")
-        unit = text.strip()[len(number) :]
-        try:
-            value = float(number) * (_UNITS[unit] if unit else 1.0)
-        except (ValueError, KeyError):
-            value = None
-    if value is None or not 0 <= value < float("inf"):
-        msg = f"{what} is {text!r}; it must be a time in seconds, or such as '500ms' or '2m'"
-        raise RequestError(msg)
-    return value
-
-
 def timeout_of(request: Request, default: float) -> float:
     """The seconds that the cell may take; 0 is for ever.
 
@@ -135,4 +112,8 @@ def timeout_of(request: Request, default: float) -> float:
         name, equals, value = tag.partition("=")
         if equals and name.strip() == "timeout":
             return seconds(value, what=f"the tag {tag!r}")
+    code: Any = request.content.get("code")
+    if isinstance(code, str) and code.startswith(_DEADLINE_MAGICS):
+        _, _, value = code.split("\n", 1)[0].partition(" ")
+        return seconds(value, what="the deadline")
     return default

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.shell.background import Session
 from async_kernel.shell.interrupts import Interrupter
 from async_kernel.shell.lane import Lane
 from async_kernel.shell.names import current_session
-from async_kernel.shell.background import Session
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ the cell does not touch it.
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 import time
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -20,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
-import sniffio
 
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.cells import current_cell
+from async_kernel.shell.native import native_task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -102,12 +101,15 @@ class SessionNursery:
         """
         check_mode(on_error)
         if threading.get_ident() == self._token.thread_id:
-            task = self._session.new_task(_name(fn, name), on_error)
-            self._group.start_soon(self._supervise, task, fn, args, name=task.name)
+            self.start_noted(self._session.new_task(_name(fn, name), on_error), fn, args)
         else:
             context = copy_context()
             start = partial(self.start_soon, fn, *args, name=name, on_error=on_error)
             self._token.call_soon(context.run, start)
+
+    def start_noted(self, task: BackgroundTask, fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
+        """Start a task that the session knows already; in its loop."""
+        self._group.start_soon(self._supervise, task, fn, args, name=task.name)
 
     async def start(
         self, fn: Callable[..., Awaitable[object]], *args: Any, name: object = None, on_error: OnError | None = None
@@ -226,12 +228,6 @@ def check_mode(mode: str | None) -> None:
         raise ValueError(msg)
 
 
-def native_task() -> Any:
-    """The task object of the async library that runs here, for looking at its stack."""
-    library = sys.modules[sniffio.current_async_library()]
-    return library.lowlevel.current_task() if library.__name__ == "trio" else library.current_task()
-
-
 class Session:
     """The background tasks of one loop and what became of them.
 
@@ -318,6 +314,12 @@ class Session:
                 if sibling is not task:
                     sibling.scope.cancel()
         return mode
+
+    def start_task(self, fn: Callable[..., Awaitable[object]], *args: Any, name: str) -> str:
+        """Start a background task, in this loop, and return its id."""
+        task = self.new_task(name, None)
+        self.nursery.start_noted(task, fn, args)
+        return task.id
 
     def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Start a task that answers for its own errors."""

@@ -17,11 +17,12 @@ import time
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
 from async_kernel.shell.interrupts import Gate
+from async_kernel.shell.native import native_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cell_nursery import CellNursery
 
-__all__ = ["Cancelled", "Cause", "Cell", "current_cell", "user_traceback"]
+__all__ = ["Cancelled", "Cause", "Cell", "current_cell", "is_machinery", "user_traceback"]
 
 Cause = Literal["interrupt", "deadline", "cancel", "shutdown"]
 State = Literal["queued", "running", "awaiting", "blocking", "ended"]
@@ -51,6 +52,7 @@ class Cell:
         cause: why it was cut short, None if it was not.
         reason: words that came with the cause.
         task_id: of the task that runs it.
+        native: the task object of the async library that runs it.
         noticed: whether the SIGINT handler has seen to an interrupt of it.
         gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
     """
@@ -65,6 +67,7 @@ class Cell:
         self.began: float | None = None
         self.ended: float | None = None
         self.task_id: int | None = None
+        self.native: Any = None
         self.noticed = False
         self.children: CellNursery | None = None
         self.child_error: BaseException | None = None
@@ -92,6 +95,7 @@ class Cell:
     def running(self) -> Generator[Self]:
         """The time from the cell's begin to its end; sets the context variable."""
         self.task_id = anyio.get_current_task().id
+        self.native = native_task()
         self.began = time.monotonic()
         token = current_cell.set(self)
         try:
@@ -212,10 +216,12 @@ def _deepest(exc: BaseException) -> BaseException:
     return exc  # pyright: ignore[reportUnknownVariableType]
 
 
-def _is_machinery(filename: str) -> bool:
+def is_machinery(filename: str) -> bool:
+    """Whether a file is part of this package or of an async library."""
     if filename.startswith(_PACKAGE):
         return True
-    roots = [sys.modules[name].__file__ for name in ("trio", "anyio", "asyncio") if name in sys.modules]
+    libraries = ("trio", "anyio", "asyncio", "outcome", "IPython")
+    roots = [sys.modules[name].__file__ for name in libraries if name in sys.modules]
     return any(root is not None and filename.startswith(str(Path(root).parent)) for root in roots)
 
 
@@ -225,7 +231,7 @@ def user_traceback(tb: TracebackType | None) -> TracebackType | None:
     while tb is not None:
         entries.append(tb)
         tb = tb.tb_next
-    while entries and _is_machinery(entries[-1].tb_frame.f_code.co_filename):
+    while entries and is_machinery(entries[-1].tb_frame.f_code.co_filename):
         entries.pop()
     kept: TracebackType | None = None
     for entry in reversed(entries):

@@ -4,9 +4,9 @@ A cell becomes one code object. The expression at its end, and wherever else IPy
 asks to show values, is rewritten to a call of a builtin that hands the value to the shell: so a debugger steps
 through the cell as it is written, and nothing of ``sys`` has to be replaced. All of it may await.
 
-Magics are called synchronously in the source that IPython makes of them. Those of :data:`AWAITING` may return an
-awaitable when their own code awaits (``%time await x``): where the cell can wait, their calls are rewritten to do
-so.
+Magics are called synchronously in the source that IPython makes of them. Some return an awaitable: those of
+:data:`AWAITED` always, those of :data:`AWAITING` when their own code awaits (``%time await x``), and the user's own that are
+async functions. Where the cell can wait, their calls are rewritten to do so.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from IPython.core.compilerop import PyCF_MASK
 from async_kernel.shell.namespace import DISPLAY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
 
 __all__ = ["AWAITING", "await_magics", "compile_nodes", "compile_user", "compile_value"]
 
 AWAITING = frozenset({"time", "capture"})
-"""The magics that may return an awaitable."""
+"""The magics that return an awaitable when the code that they are given awaits."""
+AWAITED = frozenset({"asyncio", "deadline", "tasks", "thread", "timeout", "trio"})
+"""The magics that return an awaitable."""
 
 
 def compile_user(tree: ast.AST, filename: str, mode: str, compiler: Any, *, awaits: bool = True) -> CodeType:
@@ -94,9 +97,14 @@ def compile_value(tree: ast.Module, filename: str, compiler: Any) -> list[CodeTy
     return codes
 
 
-def await_magics(tree: ast.Module) -> ast.Module:
-    """Rewrite the calls of magics whose own code may await, so that the cell waits for them."""
-    return cast("ast.Module", _AwaitMagics().visit(tree))
+def await_magics(tree: ast.Module, is_async: Callable[[str, str], bool] = lambda _kind, _name: False) -> ast.Module:
+    """Rewrite the calls of magics that may await, so that the cell waits for them.
+
+    Args:
+        tree: the cell.
+        is_async: whether the magic of a kind (line, cell) and name is an async function.
+    """
+    return cast("ast.Module", _AwaitMagics(is_async).visit(tree))
 
 
 def _assigned_name(node: ast.stmt) -> str | None:
@@ -126,23 +134,29 @@ class _ShowValues(_AtTopLevel):
         return ast.copy_location(ast.Expr(ast.copy_location(ast.Call(hook, [node.value], []), node)), node)
 
 
+_MAGIC_CALLS = {"run_line_magic": "line", "run_cell_magic": "cell"}
+
+
 class _AwaitMagics(_AtTopLevel):
     """Turns ``get_ipython().run_line_magic(…)`` into ``await get_ipython().wait_for_magic(get_ipython().run_…(…))``."""
 
+    def __init__(self, is_async: Callable[[str, str], bool]) -> None:
+        self._is_async = is_async
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if not self._awaits(node):
+            return self.generic_visit(node)
+        wait = ast.Attribute(cast("ast.Attribute", node.func).value, "wait_for_magic", ast.Load())
+        return ast.fix_missing_locations(ast.copy_location(ast.Await(ast.Call(wait, [node], [])), node))
+
+    def _awaits(self, node: ast.Call) -> bool:
         function = node.func
-        if (
-            isinstance(function, ast.Attribute)
-            and function.attr in ("run_line_magic", "run_cell_magic")
-            and len(node.args) > 1
-            and all(isinstance(argument, ast.Constant) for argument in node.args)
-            and cast("ast.Constant", node.args[0]).value in AWAITING
-            and any(
-                word in str(cast("ast.Constant", argument).value)
-                for argument in node.args[1:]
-                for word in ("await", "async")
-            )
-        ):
-            wait = ast.Attribute(function.value, "wait_for_magic", ast.Load())
-            return ast.fix_missing_locations(ast.copy_location(ast.Await(ast.Call(wait, [node], [])), node))
-        return self.generic_visit(node)
+        if not isinstance(function, ast.Attribute) or function.attr not in _MAGIC_CALLS:
+            return False
+        words = [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
+        if len(words) < 2 or len(words) != len(node.args):  # noqa: PLR2004 -- name and line; and the cell
+            return False
+        name, code = words[0], words[1:]
+        if name in AWAITED or self._is_async(_MAGIC_CALLS[function.attr], name):
+            return True
+        return name in AWAITING and any(word in text for text in code for word in ("await", "async"))

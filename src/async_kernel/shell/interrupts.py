@@ -52,12 +52,13 @@ class Gate:
     Only the thread that runs the cell drives it; ``inside`` may be read and :meth:`strike` called from any thread.
     """
 
-    __slots__ = ("_armed", "_lock", "_thread_id", "inside", "pending")
+    __slots__ = ("_armed", "_entered", "_lock", "_thread_id", "inside", "pending")
 
     def __init__(self, thread_id: int) -> None:
         self._thread_id = thread_id
         self._lock = threading.Lock()
         self._armed = False
+        self._entered = 0.0
         self.inside = False
         self.pending = False
 
@@ -97,7 +98,13 @@ class Gate:
                 value, step = exc, coro.throw
 
     def _enter(self) -> None:
+        self._entered = time.monotonic()
         self.inside = True
+
+    @property
+    def inside_for(self) -> float:
+        """Seconds that the step at hand has taken so far; 0 outside."""
+        return time.monotonic() - self._entered if self.inside else 0.0
 
     def _leave(self) -> None:
         while True:

@@ -198,7 +198,7 @@ class RunsCode(InteractiveShell):
             if tree is None:
                 tree = cast("ast.Module", compiler.ast_parse(run.source, filename=name))
                 if self.autoawait and run.may_await and "_magic(" in run.source:
-                    tree = await_magics(tree)
+                    tree = await_magics(tree, self.is_async_magic)
             return cast("ast.Module", self.transform_ast(tree)) if self.ast_transformers else tree
         except self.custom_exceptions as exc:
             self._show_custom(exc)
@@ -283,7 +283,11 @@ class RunsCode(InteractiveShell):
 
     async def wait_for_magic(self, value: Any) -> Any:
         """What a magic has to say in the end: called in the code of cells, as above."""
-        return await value if isinstance(value, AwaitedMagic) else value
+        return await value if isinstance(value, AwaitedMagic) or inspect.iscoroutine(value) else value
+
+    def is_async_magic(self, kind: str, name: str) -> bool:
+        """Whether the magic of a kind (line, cell) and name is an async function of the user's."""
+        return inspect.iscoroutinefunction(self.magics_manager.magics[kind].get(name))
 
     # -- when it fails -----------------------------------------------------------------------------------------
 

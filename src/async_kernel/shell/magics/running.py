@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
 from async_kernel.shell.capture import captured
-from async_kernel.shell.compiling import await_magics, compile_value
+from async_kernel.shell.evaluating import compiled, evaluate
 from async_kernel.shell.ipython import (
     DisplayHook,
     Magics,
@@ -24,7 +24,6 @@ from async_kernel.shell.running import AwaitedMagic
 from async_kernel.shell.runs import current_run
 
 if TYPE_CHECKING:
-    import ast
 
     from async_kernel.shell.ipshell import IPShell
 
@@ -71,23 +70,15 @@ class RunningMagics(Magics):
         if code.strip() and cell:
             msg = "Can't use statement directly after '%%time'!"
             raise UsageError(msg)
-        shell = self.shell
-        source = shell.transform_cell(cell or code)
-        name = shell.compile.cache(source, shell.displayhook.prompt_count, raw_code=cell or code)
-        tree = cast("ast.Module", shell.transform_ast(await_magics(shell.compile.ast_parse(source, name))))
-        codes = compile_value(tree, name, shell.compile)
+        codes = compiled(self.shell, cell or code)
         wall, cpu = time.perf_counter(), time.process_time()
         value: Any = None
         try:
-            for compiled in codes:
-                value = eval(compiled, shell.user_global_ns, shell.user_ns)  # noqa: S307 -- the user's code
-                if compiled.co_flags & _AWAITS:
-                    value = await value
+            value = await evaluate(self.shell, codes)
         except Exception:
             if raises:
                 raise
-            shell.showtraceback()
-            value = None
+            self.shell.showtraceback()
         finally:
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             print(f"CPU time: {_seconds(cpu)}\nWall time: {_seconds(wall)}")

@@ -1,0 +1,188 @@
+"""The tree of what runs: cells, nurseries, tasks, threads and subshells, and where each of them waits.
+
+``task_tree_request``, an extension of the messaging protocol on the control channel, and ``%tasks`` show it. It is made in
+whatever thread asks, also while the shell's loop is blocked: stacks are read from outside. That is a look, not a lock:
+something may end while it is looked at.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.fields import field
+from async_kernel.shell.cells import is_machinery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from async_kernel.kernel.kernel import Kernel
+    from async_kernel.kernel.shell_lane import ShellLane
+    from async_kernel.protocol.request import Request
+    from async_kernel.shell.background import BackgroundTask
+    from async_kernel.shell.cells import Cell
+    from async_kernel.typing import Content
+
+__all__ = ["BLOCKED_S", "task_tree", "tree_of"]
+
+BLOCKED_S = 1.0
+"""Seconds after which a loop that has not turned counts as blocked."""
+
+Node = dict[str, Any]
+
+
+def task_tree(kernel: Kernel[Any], request: Request) -> Content:
+    """task_tree_request: ``stacks`` (bool) asks for where things wait, ``subtree`` (str) for one node only."""
+    stacks = field(request, "stacks", bool, default=False)
+    wanted = field(request, "subtree", str, default=None)
+    tree = tree_of(kernel, stacks=stacks)
+    if wanted is not None:
+        found = next((node for node in _walk(tree) if node["id"] == wanted), None)
+        if found is None:
+            msg = f"there is no {wanted!r} in the tree: it never was, or it has ended"
+            raise RequestError(msg)
+        tree = found
+    return {"status": "ok", "blocked": _blocked(kernel), "tree": tree}
+
+
+def tree_of(kernel: Kernel[Any], *, stacks: bool) -> Node:
+    """The whole tree as nodes ``{"id", "kind", "name", "state", "age_s", "deadline_s", "cell", "where", "children"}``."""
+    lanes = kernel.lanes()
+    children = [_lane(kernel, lane, stacks=stacks) for lane in lanes]
+    return _node("kernel", "kernel", "kernel", "running", age=time.monotonic() - kernel.began, children=children)
+
+
+def _node(
+    node_id: str,
+    kind: str,
+    name: str,
+    state: str,
+    *,
+    age: float = 0.0,
+    deadline: float | None = None,
+    cell: str | None = None,
+    where: list[Node] | None = None,
+    children: list[Node] | None = None,
+) -> Node:
+    node: Node = {"id": node_id, "kind": kind, "name": name, "state": state, "age_s": round(age, 3)}
+    node["deadline_s"] = deadline
+    if cell is not None:
+        node["cell"] = cell
+    return node | {"where": where or [], "children": children or []}
+
+
+def _lane(kernel: Kernel[Any], lane: ShellLane, *, stacks: bool) -> Node:
+    kind = "lane" if lane is kernel.main else "subshell" if lane.name in kernel.subshells else "thread"
+    name = lane.queue.name
+    if not lane.is_open:
+        return _node(name, kind, name, "queued")
+    cells = [_cell(cell, lane, stacks=stacks) for cell in list(lane.cells)]
+    queued = [_queued(request) for request in lane.queue.queued()]
+    tasks = [_task(task, stacks=stacks) for task in list(lane.session.tasks.values())]
+    nursery = _node(f"{name} nursery", "nursery", "session nursery", "running", children=tasks)
+    state = "blocking" if any(cell["state"] == "blocking" for cell in cells) else "running" if cells else "awaiting"
+    return _node(name if kind != "lane" else "main", kind, name, state, children=[*cells, *queued, nursery])
+
+
+def _cell(cell: Cell, lane: ShellLane, *, stacks: bool) -> Node:
+    state = cell.state
+    return _node(
+        cell.request.msg_id,
+        "cell",
+        _first_line(cell.request),
+        state,
+        age=cell.elapsed,
+        deadline=max(0.0, cell.timeout - cell.elapsed) if cell.timeout else None,
+        cell=cell.request.msg_id,
+        where=_thread_stack(lane) if stacks and state == "blocking" else _where(cell.native) if stacks else [],
+    )
+
+
+def _queued(request: Request) -> Node:
+    age = time.monotonic() - request.received
+    return _node(request.msg_id, "cell", _first_line(request), "queued", age=age, cell=request.msg_id)
+
+
+def _first_line(request: Request) -> str:
+    code = request.content.get("code")
+    lines = code.strip().splitlines() if isinstance(code, str) else []
+    return lines[0][:80] if lines else ""
+
+
+def _task(task: BackgroundTask, *, stacks: bool) -> Node:
+    return _node(
+        task.id,
+        "task",
+        task.name,
+        "awaiting" if task.native is not None else "queued",
+        age=time.monotonic() - task.began,
+        cell=task.request.msg_id if task.request else None,
+        where=_where(task.native) if stacks else [],
+    )
+
+
+def _blocked(kernel: Kernel[Any]) -> Node | None:
+    """Which lane has not turned for a second, since which cell, and where it stands."""
+    for lane in kernel.lanes():
+        for cell in list(lane.cells):
+            seconds = cell.gate.inside_for
+            if seconds >= BLOCKED_S:
+                return {"seconds": round(seconds, 3), "cell": cell.request.msg_id, "stack": _thread_stack(lane)}
+    return None
+
+
+def _thread_stack(lane: ShellLane) -> list[Node]:
+    """The frames of user code on the lane's thread, outermost first."""
+    frame = sys._current_frames().get(lane.token.thread_id)  # noqa: SLF001 -- the only way to look at another thread
+    frames: list[FrameType] = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return _user_part([_frame(each.f_code, each.f_lineno) for each in reversed(frames)])
+
+
+def _where(native: Any) -> list[Node]:
+    """Where a task of trio or asyncio waits, outermost first."""
+    if native is None:
+        return []
+    return _user_part([_frame(frame.f_code, line) for frame, line in _await_frames(native)])
+
+
+def _await_frames(native: Any) -> Iterator[tuple[FrameType, int]]:
+    awaitable: Any = getattr(native, "coro", None) or native.get_coro()
+    while awaitable is not None:
+        frame = _attribute(awaitable, "frame")
+        if frame is not None:
+            yield frame, frame.f_lineno
+            driven = frame.f_locals.get("coro") if frame.f_code.co_name == "drive" else None
+            if driven is not None:
+                awaitable = driven  # a gate drives it step by step, so that it is no awaited one
+                continue
+        awaitable = _attribute(awaitable, "await") or getattr(awaitable, "gi_yieldfrom", None)
+
+
+def _attribute(awaitable: Any, what: str) -> Any:
+    for prefix in ("cr", "gi", "ag"):
+        value = getattr(awaitable, f"{prefix}_{what}", None)
+        if value is not None:
+            return value
+    return None
+
+
+def _frame(code: Any, line: int) -> Node:
+    return {"file": code.co_filename, "line": line, "function": code.co_qualname}
+
+
+def _user_part(frames: list[Node]) -> list[Node]:
+    """From the first to the last frame of user code, without the machinery around it; all, if there is none of it."""
+    users = [number for number, frame in enumerate(frames) if not is_machinery(frame["file"])]
+    return frames[users[0] : users[-1] + 1] if users else frames
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node["children"]:
+        yield from _walk(child)

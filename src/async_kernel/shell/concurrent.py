@@ -1,0 +1,118 @@
+"""Running a piece of code beside the cell it stands in: as a background task, in a thread, on the other async library.
+
+What ``%%task``, ``%%thread``, ``%%trio`` and ``%%asyncio`` do. Output, errors and displays go to the cell that the magic is
+in. A task outlives it; a thread is waited for and, when its cell is cut short, is cut short with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import outcome
+
+from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
+from async_kernel.lifetime.pending import Pending
+from async_kernel.protocol.request import current_request
+from async_kernel.shell.background import Session
+from async_kernel.shell.cells import Cancelled, current_cell
+from async_kernel.shell.evaluating import value_of
+from async_kernel.shell.interrupts import Gate
+from async_kernel.shell.names import current_session, session
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from async_kernel.protocol.request import Request
+    from async_kernel.shell.ipshell import IPShell
+    from async_kernel.typing import Backend
+
+__all__ = ["TaskHandle", "run_in_thread", "start_task"]
+
+
+class TaskHandle:
+    """A piece of code that runs as a background task.
+
+    ``await handle`` waits for it: the value of its last expression, or its error.
+
+    Attributes:
+        id: what ``%cancel`` and ``%tasks`` call it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.id = ""
+        self._result: Pending[Any] = Pending()
+        self._scope = anyio.CancelScope()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._result.__await__()
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._result.done()
+
+    def cancel(self) -> None:
+        """End it; from the loop that it runs in."""
+        self._scope.cancel()
+
+    def __repr__(self) -> str:
+        return f"<{'ended' if self.done() else 'running'} {self.id}: {self.name}>"
+
+    async def run(self, fn: Callable[[], Awaitable[Any]]) -> None:
+        """Be the task."""
+        try:
+            with self._scope:
+                self._result.set_result(await fn())
+        except Exception as exc:
+            self._result.set_exception(exc)
+            raise  # to the session, which shows it
+        finally:
+            self._result.set_exception(Cancelled(f"{self.id} was cancelled"))  # nothing, if it has a result
+
+
+def start_task(shell: IPShell[Any], code: str) -> TaskHandle:
+    """Start code as a background task of the session."""
+    handle = TaskHandle(code.strip().splitlines()[0][:60] if code.strip() else "nothing")
+    handle.id = session.start_task(handle.run, lambda: value_of(shell, code), name=handle.name)
+    return handle
+
+
+async def run_in_thread(shell: IPShell[Any], code: str, *, backend: Backend, name: str) -> Any:
+    """Run code in a thread with a loop of its own, and wait for it; the value of its last expression.
+
+    Raises:
+        BaseException: what the code raised.
+    """
+    cell, request = current_cell.get(), current_request.get()
+    gates: list[Gate] = []
+
+    async def main() -> outcome.Outcome[Any]:
+        current_request.set(request)
+        current_cell.set(None)
+        gate = Gate(threading.get_ident())
+        gates.append(gate)
+        results: list[outcome.Outcome[Any]] = []
+
+        async def body() -> None:
+            results.append(await outcome.acapture(value_of, shell, code))
+
+        async with Session.open(lambda exc, of: _report(shell, exc, of)) as own:
+            current_session.set(own)
+            await gate.drive(body())
+            await own.all_ended()
+        return results[0] if results else outcome.Error(KeyboardInterrupt())
+
+    def strike(_: BaseException) -> None:
+        for gate in gates:
+            gate.strike()
+
+    with cell.waiting(strike) if cell is not None else nullcontext():
+        result = await run_loop_in_owned_thread(main, name=name, backend=backend)
+    return result.unwrap() if result is not None else None
+
+
+def _report(shell: IPShell[Any], exc: BaseException, request: Request | None) -> None:
+    shell.wire.publish("error", shell.format_error(exc), parent=request.header if request else None)

@@ -1,0 +1,66 @@
+"""A tree of what runs, drawn: as text for a console and as HTML for a notebook."""
+
+from __future__ import annotations
+
+import html
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["bundle"]
+
+Node = dict[str, Any]
+
+
+def bundle(tree: Node) -> dict[str, str]:
+    """The tree as a MIME bundle of both forms."""
+    return {"text/plain": "\n".join(_text(tree)), "text/html": _html(tree)}
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:.0f} min"  # noqa: PLR2004 -- as people read it
+
+
+def _words(node: Node) -> list[str]:
+    words = [node["state"]]
+    if node["age_s"]:
+        words.append(_seconds(node["age_s"]))
+    if node["deadline_s"] is not None:
+        words.append(f"{_seconds(node['deadline_s'])} left")
+    return words
+
+
+def _where(node: Node) -> str:
+    if not node["where"]:
+        return ""
+    last = node["where"][-1]
+    return f"{PurePath(last['file']).name}:{last['line']} in {last['function']}"
+
+
+def _title(node: Node) -> str:
+    if node["kind"] in ("kernel", "nursery"):
+        return node["name"]
+    return f"{node['kind']} {node['id']}" + (f": {node['name']}" if node["name"] not in ("", node["id"]) else "")
+
+
+def _text(node: Node, lead: str = "", follow: str = "") -> Iterator[str]:
+    where = _where(node)
+    yield f"{lead}{_title(node)}  [{', '.join(_words(node))}]" + (f"  {where}" if where else "")
+    children = node["children"]
+    for number, child in enumerate(children, 1):
+        last = number == len(children)
+        yield from _text(child, f"{follow}{'└─ ' if last else '├─ '}", f"{follow}{'   ' if last else '│  '}")
+
+
+def _html(node: Node) -> str:
+    where = _where(node)
+    line = (
+        f"<b>{html.escape(_title(node))}</b> <span style='opacity:.7'>{html.escape(', '.join(_words(node)))}</span>"
+        + (f" <code>{html.escape(where)}</code>" if where else "")
+    )
+    if not node["children"]:
+        return f"<div style='padding-left:1.2em'>{line}</div>"
+    children = "".join(map(_html, node["children"]))
+    return f"<details open style='padding-left:1.2em'><summary>{line}</summary>{children}</details>"
