@@ -226,10 +226,16 @@ class Client:
     # -- sending ---------------------------------------------------------------------------------------------------
 
     def send(
-        self, msg_type: str, content: dict[str, Any] | None = None, *, channel: str = "shell", **header: Any
+        self,
+        msg_type: str,
+        content: dict[str, Any] | None = None,
+        *,
+        channel: str = "shell",
+        metadata: dict[str, Any] | None = None,
+        **header: Any,
     ) -> str:
         """Send any request; its msg_id."""
-        msg = self.kc.session.msg(msg_type, content or {})
+        msg = self.kc.session.msg(msg_type, content or {}, metadata=metadata)
         msg["header"].update(header)
         getattr(self.kc, f"{channel}_channel").send(msg)
         return msg["header"]["msg_id"]
@@ -238,7 +244,9 @@ class Client:
         """Send any request and wait until it is done."""
         return self.result(self.send(msg_type, content, channel=channel))
 
-    def start(self, code: str, **options: Any) -> str:
+    def start(
+        self, code: str, *, metadata: dict[str, Any] | None = None, header: dict[str, Any] | None = None, **options: Any
+    ) -> str:
         """Send a cell; its msg_id."""
         content = {
             "code": code,
@@ -249,7 +257,7 @@ class Client:
             "stop_on_error": True,
             **options,
         }
-        return self.send("execute_request", content)
+        return self.send("execute_request", content, metadata=metadata, **(header or {}))
 
     def run(self, code: str, *, timeout: float = PATIENCE, **options: Any) -> Result:
         """Run a cell to its end."""
