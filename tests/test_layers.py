@@ -255,7 +255,7 @@ def test_a_host_without_sockets_needs_few_packages() -> None:
 import sys
 for name in ("IPython", "jupyter_client", "psutil", "trio", "zmq"):
     sys.modules[name] = None
-import async_kernel.interface.callable, async_kernel.kernel
+import async_kernel.interface.callable, async_kernel.kernel, async_kernel.utils
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

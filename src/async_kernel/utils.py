@@ -1,0 +1,209 @@
+"""What user code and libraries ask about the kernel around them, and what they do to their own output.
+
+Everything here follows the context: in a cell, and in the tasks and threads that it starts, the answers are about that
+cell. It costs nothing to import: neither IPython nor zmq nor trio.
+
+>>> from async_kernel import utils
+>>> utils.get_tags()  # in a cell: its tags; elsewhere
+[]
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from async_kernel.protocol import tags as cell_tags
+from async_kernel.protocol.errors import error_content
+from async_kernel.protocol.request import current_request
+from async_kernel.shell.user_io.diverting import diverted
+from async_kernel.slot import slot
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from async_kernel.kernel import Kernel
+    from async_kernel.shell.ipshell import IPShell
+    from async_kernel.typing import Content, Job, Message
+
+__all__ = [
+    "LAUNCHED_BY_DEBUGPY",
+    "error_to_content",
+    "get_cell_id",
+    "get_ipython",
+    "get_job",
+    "get_kernel",
+    "get_metadata",
+    "get_parent_message",
+    "get_subshell_id",
+    "get_tag_value",
+    "get_tags",
+    "mark_thread_pydev_do_not_trace",
+    "redirect_output",
+    "redirect_stderr",
+    "redirect_stdout",
+]
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+LAUNCHED_BY_DEBUGPY: Final = "pydevd" in sys.modules
+"""Whether a debugger had started this process when this module was imported."""
+
+
+# -- the kernel ------------------------------------------------------------------------------------------
+
+
+def get_kernel() -> Kernel[Any]:
+    """The kernel of this process.
+
+    Raises:
+        RuntimeError: if there is none.
+    """
+    kernel = getattr(slot.get(), "kernel", None)
+    if kernel is None:
+        msg = "There is no kernel in this process, or it has not started yet."
+        raise RuntimeError(msg)
+    return kernel
+
+
+def get_ipython() -> IPShell[Any] | None:
+    """The IPython shell of the kernel of this process; None if there is no kernel, or its shell is another one."""
+    shell = getattr(getattr(slot.get(), "kernel", None), "shell", None)
+    return shell if shell is not None and hasattr(shell, "run_cell") else None
+
+
+# -- the request that is being served --------------------------------------------------------------------
+
+
+def get_job() -> Job:
+    """The request that is being served here: its message, the client's identity and the time of arrival.
+
+    Raises:
+        LookupError: if none is: outside a cell.
+    """
+    request = current_request.get()
+    if request is None:
+        msg = "No request is being served in this context."
+        raise LookupError(msg)
+    return request.as_job()
+
+
+def get_parent_message(job: Job | None = None) -> Message | None:
+    """The message of ``job``, or of the request that is being served here; None if there is none."""
+    if job is None:
+        request = current_request.get()
+        if request is None:
+            return None
+        job = request.as_job()
+    return job["msg"]
+
+
+def get_metadata(job: Job | None = None) -> dict[str, Any]:
+    """The metadata of the request's message; empty if there is none."""
+    message = get_parent_message(job)
+    return message["metadata"] if message is not None else {}
+
+
+def get_tags(job: Job | None = None) -> list[str]:
+    """The tags of the cell; empty outside a cell."""
+    return cell_tags.tags_in(get_metadata(job))
+
+
+def get_tag_value(tag: str, default: T, /, *, tags: Iterable[str] | None = None) -> T:
+    """The value of a tag ``name=value`` of the cell, as the type of ``default``; ``default`` if it has no such tag.
+
+    Args:
+        tag: its name; ``-`` and ``_`` are the same, and what follows a ``=`` does not count.
+        default: its type says what the value is: a string, a number, or a bool (then the bare name is True, and
+            ``name=false`` is False).
+        tags: to look in; None: those of the cell.
+
+    Raises:
+        ValueError: if the value is not of that type.
+    """
+    return cell_tags.tag_value(get_tags() if tags is None else tags, tag, default)
+
+
+def get_cell_id(job: Job | None = None) -> str | None:
+    """The id that the client gave to the cell, as JupyterLab does; None if it gave none."""
+    return get_metadata(job).get("cellId")
+
+
+def get_subshell_id(job: Job | None = None) -> str | None:
+    """The subshell that the request is for; None for the main shell, and outside a request."""
+    message = get_parent_message(job)
+    return message["header"].get("subshell_id") if message is not None else None
+
+
+# -- output ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def redirect_output(msg_id: str | None) -> Generator[None]:
+    """While open, all output of this context belongs to another request: text, displays, comms.
+
+    Args:
+        msg_id: of that request, such as ``get_job()["msg"]["header"]["msg_id"]`` of an earlier cell; None: the output
+            belongs to no cell.
+
+    Raises:
+        LookupError: with a ``msg_id``, outside a cell: nobody would know which session that message is of.
+    """
+    request = current_request.get()
+    if msg_id is not None:
+        if request is None:
+            msg = "Output outside a cell cannot be given to a message."
+            raise LookupError(msg)
+        request = replace(request, header=cast("Any", {**request.header, "msg_id": msg_id}))
+    else:
+        request = None
+    token = current_request.set(request)
+    try:
+        yield
+    finally:
+        current_request.reset(token)
+
+
+@contextmanager
+def redirect_stdout(stream: S, /) -> Generator[S]:
+    """As :func:`contextlib.redirect_stdout`, but only what this context writes goes to ``stream``.
+
+    Tasks that are started while it is open belong to it; other cells, other tasks and threads do not.
+    """
+    with diverted("stdout", stream):
+        yield stream
+
+
+@contextmanager
+def redirect_stderr(stream: S, /) -> Generator[S]:
+    """As :func:`redirect_stdout`, for ``sys.stderr``."""
+    with diverted("stderr", stream):
+        yield stream
+
+
+# -- errors and debuggers --------------------------------------------------------------------------------
+
+
+def error_to_content(exc: BaseException, /) -> Content:
+    """An exception as the content of an error reply: ``status``, ``ename``, ``evalue`` and ``traceback`` (lines)."""
+    return {"status": "error", **error_content(exc)}
+
+
+def mark_thread_pydev_do_not_trace(
+    thread: threading.Thread | None = None,  # noqa: TID251 -- it makes none
+    *,
+    remove: bool = False,
+) -> None:
+    """Have debuggers (pydevd, and so debugpy) pass a thread by.
+
+    Args:
+        thread: None is the one that this is called in.
+        remove: take the mark away.
+    """
+    marked: Any = thread if thread is not None else threading.current_thread()
+    marked.pydev_do_not_trace = not remove
+    marked.is_pydev_daemon_thread = not remove

@@ -1,0 +1,225 @@
+"""What user code asks about the kernel around it, and does to its own output."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from async_kernel import utils
+from async_kernel.protocol.request import current_request
+from tests.fakes import execute
+from tests.shell.kernels import ip_session
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from async_kernel.protocol.request import Request
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@contextmanager
+def serving(request: Request | None) -> Generator[None]:
+    token = current_request.set(request)
+    try:
+        yield
+    finally:
+        current_request.reset(token)
+
+
+@pytest.fixture
+def cell() -> Generator[Request]:
+    """A request that is being served here."""
+    request = execute("the code")
+    request.metadata = {"cellId": "cell-1", "tags": ["timeout=5", "slow"]}
+    request.header["subshell_id"] = "subshell-1"
+    with serving(request):
+        yield request
+
+
+# -- outside ---------------------------------------------------------------------------------------------
+
+
+def test_outside_a_kernel_there_is_none() -> None:
+    with pytest.raises(RuntimeError, match="no kernel"):
+        utils.get_kernel()
+    assert utils.get_ipython() is None
+
+
+def test_outside_a_request_there_is_no_job() -> None:
+    with pytest.raises(LookupError):
+        utils.get_job()
+
+
+def test_outside_a_request_everything_is_empty() -> None:
+    answers = (
+        utils.get_parent_message(),
+        utils.get_metadata(),
+        utils.get_tags(),
+        utils.get_tag_value("timeout", 1.5),
+        utils.get_cell_id(),
+        utils.get_subshell_id(),
+    )
+    assert answers == (None, {}, [], 1.5, None, None)
+
+
+def test_importing_it_is_cheap() -> None:
+    code = "import async_kernel.utils, sys; print(sorted({'IPython', 'trio', 'zmq'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+# -- in a request ----------------------------------------------------------------------------------------
+
+
+def test_the_job_is_the_request(cell: Request) -> None:
+    job = utils.get_job()
+    assert (job["msg"]["header"], job["msg"]["content"]["code"], job["received_time"]) == (
+        cell.header,
+        "the code",
+        cell.received,
+    )
+    assert utils.get_parent_message() == job["msg"]
+
+
+def test_what_its_client_said_about_the_cell(cell: Request) -> None:
+    answers = (
+        utils.get_metadata(),
+        utils.get_tags(),
+        utils.get_tag_value("timeout", 0.0),
+        utils.get_tag_value("slow", False),
+        utils.get_tag_value("slow", 1, tags=[]),
+        utils.get_cell_id(),
+        utils.get_subshell_id(),
+    )
+    assert answers == (cell.metadata, ["timeout=5", "slow"], 5.0, True, 1, "cell-1", "subshell-1")
+
+
+def test_another_job_can_be_asked_about(cell: Request) -> None:
+    job = utils.get_job()
+    with serving(None):
+        answers = (utils.get_tags(job), utils.get_cell_id(job), utils.get_subshell_id(job))
+    assert answers == (["timeout=5", "slow"], "cell-1", "subshell-1")
+
+
+@pytest.mark.anyio
+async def test_a_cell_can_ask(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        ran = await session.run(
+            "from async_kernel import utils\n"
+            "assert utils.get_job()['msg']['header'] == utils.get_parent_message()['header']\n"
+            "assert utils.get_ipython() is get_ipython()\n"
+            "assert utils.get_kernel() is get_ipython().kernel\n"
+            "utils.get_job()['msg']['header']['msg_id']"
+        )
+        assert (ran.status, ran.value) == ("ok", repr(ran.request.msg_id))
+
+
+@pytest.mark.anyio
+async def test_a_task_that_a_cell_started_can_ask(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        ran = await session.run(
+            "import anyio\n"
+            "from async_kernel import utils\n"
+            "async def ask(): print(utils.get_job()['msg']['header']['msg_id'])\n"
+            "async with anyio.create_task_group() as group: group.start_soon(ask)"
+        )
+        assert ran.text() == f"{ran.request.msg_id}\n"
+
+
+# -- output ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_output_can_be_given_to_an_earlier_cell(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        earlier = await session.run(
+            "from async_kernel import utils\nfirst = utils.get_job()['msg']['header']['msg_id']"
+        )
+        later = await session.run(
+            "with utils.redirect_output(first):\n    print('there')\n    display('there, too')\nprint('here')"
+        )
+        there = session.wire.of(earlier.request)[len(earlier.sent) :]
+        assert [sent.kind for sent in there][-1] == "display_data"
+        assert (session.wire.text(earlier.request).strip(), later.text()) == ("there", "here\n")
+
+
+@pytest.mark.anyio
+async def test_output_can_be_given_to_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with ip_session(tmp_path, launched=False) as session:
+        ran = await session.run(
+            "from async_kernel import utils\nwith utils.redirect_output(None):\n    print('out')\nprint('in')"
+        )
+        assert (ran.text(), capsys.readouterr().out) == ("in\n", "out\n")
+
+
+def test_output_outside_a_cell_cannot_be_given_to_a_message() -> None:
+    with pytest.raises(LookupError), utils.redirect_output("a message"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+@pytest.mark.anyio
+async def test_only_what_this_context_writes_is_redirected(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    redirect = {"stdout": utils.redirect_stdout, "stderr": utils.redirect_stderr}[name]
+    original = getattr(sys, name)
+    opened, written = anyio.Event(), anyio.Event()
+
+    async def other() -> None:
+        await opened.wait()
+        print("elsewhere", file=getattr(sys, name))
+        written.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(other)
+        with redirect(io.StringIO()) as kept:
+            opened.set()
+            print("here", file=getattr(sys, name))
+            await written.wait()
+    captured = capsys.readouterr()
+    assert (kept.getvalue(), getattr(captured, name.removeprefix("std"))) == ("here\n", "elsewhere\n")
+    assert getattr(sys, name) is original
+
+
+def test_redirections_can_be_nested(capsys: pytest.CaptureFixture[str]) -> None:
+    with utils.redirect_stdout(io.StringIO()) as outer:
+        with utils.redirect_stdout(io.StringIO()) as inner:
+            print("inner")
+        print("outer")
+    assert (outer.getvalue(), inner.getvalue(), capsys.readouterr().out) == ("outer\n", "inner\n", "")
+
+
+# -- errors and debuggers --------------------------------------------------------------------------------
+
+
+def test_an_error_is_the_content_of_a_reply() -> None:
+    content = utils.error_to_content(ValueError("no"))
+    assert content == {"status": "error", "ename": "ValueError", "evalue": "no", "traceback": ["ValueError: no\n"]}
+
+
+def test_a_thread_can_be_hidden_from_debuggers_and_shown_again() -> None:
+    thread: Any = threading.Thread()
+    marks = []
+    for remove in (False, True):
+        utils.mark_thread_pydev_do_not_trace(thread, remove=remove)
+        marks.append(thread.pydev_do_not_trace)
+    assert marks == [True, False]
+
+
+def test_by_default_it_is_the_thread_that_asks() -> None:
+    thread: Any = threading.current_thread()
+    utils.mark_thread_pydev_do_not_trace()
+    try:
+        assert thread.pydev_do_not_trace is True
+    finally:
+        del thread.pydev_do_not_trace, thread.is_pydev_daemon_thread
