@@ -163,9 +163,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         history = getattr(self.shell, "run_history", None)
         if history is not None:
             await self._lanes.start(history)
-        for lane in (self._helper.run, self._comm_lane.run, self.main.queue.run):
+        for lane in (self._helper.run, self._comm_lane.run):
             await self._lanes.start(lane)
-        self.started = True
+        self.started = True  # before the first cell, which may come at once and block
+        await self._lanes.start(self.main.queue.run)
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
         """Cut short whatever cell runs, and let none begin; from any thread."""
