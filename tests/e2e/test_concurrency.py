@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.harness.client import Client
+    from tests.e2e.harness.process import KernelProcess
 
 pytestmark = pytest.mark.usefixtures("ours")
 
@@ -175,7 +176,8 @@ def test_unknown_ids_are_listed(client: Client) -> None:
     assert answer == {"status": "ok", "cancelled": [], "unknown": ["a", "b", "c", "d"]}
 
 
-def test_an_interrupt_leaves_concurrent_cells_alone_and_a_second_does_not(client: Client) -> None:
+def test_an_interrupt_leaves_concurrent_cells_alone_and_a_second_does_not(own_kernel: KernelProcess) -> None:
+    client = own_kernel.client()
     beside, foreground = client.start(f"# task\n{WAITS}"), client.start(WAITS)
     for cell in (beside, foreground):
         client.printed(cell, "ready")
@@ -215,7 +217,7 @@ def test_a_task_can_be_restarted_when_it_fails(client: Client) -> None:
     assert client.run("len(tries)").text == "3"
 
 
-def test_context_managers_stay_open_across_cells_and_close_last_in_first_out(own_kernel: Any) -> None:
+def test_context_managers_stay_open_across_cells_and_close_last_in_first_out(own_kernel: KernelProcess) -> None:
     client = own_kernel.client()
     client.run(
         "import contextlib, anyio\n@contextlib.asynccontextmanager\nasync def cm(name):\n"
@@ -226,7 +228,7 @@ def test_context_managers_stay_open_across_cells_and_close_last_in_first_out(own
     assert entered.text == "['a', 'b', 'c']"
     client.run("await session.exit(b)")
     client.send("shutdown_request", {"restart": False}, channel="control")
-    own_kernel.wait()
+    assert own_kernel.exit_code() == 0
     client.until(lambda: "closed a" in client.so_far(entered.msg_id).stdout, "the end of the last one")
     assert client.so_far(entered.msg_id).stdout == "closed b\nclosed c\nclosed a\n"
 
@@ -298,6 +300,6 @@ def test_the_task_tree_is_there_while_the_loop_is_blocked(client: Client) -> Non
 
 
 def test_tasks_is_text_and_html(client: Client) -> None:
-    data = client.run("%tasks").of("display_data")[0]["content"]["data"]
+    data = client.run("%tasks").of("display_data")[0]["data"]
     assert set(data) == {"text/plain", "text/html"}
     assert "%tasks" in data["text/plain"]
