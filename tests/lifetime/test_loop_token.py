@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 import sniffio
 
-from async_kernel.lifetime.loop_token import LoopToken, Wake, current_loop_token
+from async_kernel.lifetime.loop_token import LoopToken, Wake, context_for, current_loop_token
 from async_kernel.typing import Backend
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +91,20 @@ async def test_what_is_called_finds_its_loop() -> None:
     token.call_soon(lambda: seen.extend([current_loop_token(), sniffio.current_async_library()]))
     await turn(token)
     assert seen == [token, token.backend]
+
+
+async def test_the_callers_context_can_be_handed_over() -> None:
+    token = current_loop_token()
+    seen: list[tuple[str, str]] = []
+
+    def hand_over() -> None:
+        variable.set("the caller's")
+        run = context_for(token.backend).run
+        token.call_soon(run, lambda: seen.append((variable.get(), sniffio.current_async_library())))
+
+    await anyio.to_thread.run_sync(hand_over)
+    await turn(token)
+    assert seen == [("the caller's", token.backend)]
 
 
 async def test_a_failing_function_is_the_sinks() -> None:

@@ -5,8 +5,8 @@ loop's thread. It may outlive the loop, and does not keep it alive. There is one
 ``current_loop_token() is token`` asks whether this is that loop; those made with an error sink are others.
 
 Functions run one after another, in the order of the calls, between the steps of the loop's tasks; so they must be
-short. They run in a context of their own that carries nothing of the caller's (no request, no cell): who wants a
-context hands in ``context.run``. Their result is dropped.
+short. They run in a context of their own that carries nothing of the caller's (no request, no cell): who wants the
+caller's hands in ``context_for(backend).run``. Their result is dropped.
 
 An exception of such a function is nobody's: no task waits for it. It goes to the error sink with which the token was
 made. Tokens without one use what the loop has for such errors: the exception handler of an asyncio loop; for trio, that
@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sniffio
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import RunVar
 
-__all__ = ["LoopToken", "Wake", "current_loop_token"]
+__all__ = ["LoopToken", "Wake", "context_for", "current_loop_token"]
 
 
 class LoopToken(Protocol):
@@ -58,6 +58,17 @@ class LoopToken(Protocol):
             it for certain, asyncio unless it is closed before.
         """
         ...
+
+
+def context_for(backend: Backend | None) -> Context:
+    """A copy of the present context, for code that a loop of that backend will run; None: a thread without a loop.
+
+    Contexts say which async library runs; a mere copy would go on saying what runs here.
+    """
+    context = copy_context()
+    # trio says it of its thread instead, in every context
+    context.run(sniffio.current_async_library_cvar.set, "asyncio" if backend is Backend.asyncio else None)
+    return context
 
 
 def current_loop_token(failed: Callable[[BaseException], object] | None = None) -> LoopToken:

@@ -14,17 +14,16 @@ The thread has a copy of the task's context variables, unless another context is
 from __future__ import annotations
 
 import threading
-from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import outcome
-import sniffio
 
-from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.lifetime.loop_token import context_for, current_loop_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from contextvars import Context
 
     from async_kernel.typing import Backend
 
@@ -62,8 +61,7 @@ async def run_in_owned_thread(
     ended = anyio.Event()
     outcomes: list[outcome.Outcome[T]] = []  # the outcome leaves it when it is unwrapped: no cycle with the traceback
     if context is None:
-        context = copy_context()
-        context.run(sniffio.current_async_library_cvar.set, None)  # no loop runs in the new thread
+        context = context_for(None)
 
     def work() -> None:
         outcomes.append(outcome.capture(context.run, fn))

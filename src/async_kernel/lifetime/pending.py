@@ -116,7 +116,7 @@ class Pending(Generic[T]):
             whether this completed it; False if it was done before.
         """
         if isinstance(exc, PendingCancelled):
-            return self._end(_Cancelled(str(exc), exc.__cause__))
+            return self._end(_Cancelled(str(exc) if self._request is None else self._request, exc.__cause__))
         return self._end(_Error(exc, exc.__traceback__))
 
     def cancel(self, msg: str | None = None) -> bool:
