@@ -32,6 +32,7 @@ from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.kernel.subshells import Subshells
 from async_kernel.kernel.task_tree import tree_of
 from async_kernel.kernel.thread_cells import ThreadCells
+from async_kernel.lifetime.caller import Caller
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell import names
@@ -148,7 +149,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.shell.start()
             stack.callback(self.shell.close)
             await stack.enter_async_context(self.main.open(by_signal=self.interrupts_by_signal))
-            self.shell.offer(nursery=names.nursery, session=names.session, cell=names.cell, ainput=ainput)
+            self.shell.offer(
+                nursery=names.nursery, session=names.session, cell=names.cell, ainput=ainput, Caller=Caller
+            )
             self._lanes = await stack.enter_async_context(anyio.create_task_group())
             (self._spawn or self._lanes.start_soon)(self.beside.run)
             try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.shell.background import Session
 from async_kernel.shell.interrupts import Interrupter
@@ -111,13 +112,14 @@ class ShellLane:
 
     @asynccontextmanager
     async def open(self, *, by_signal: bool = False) -> AsyncGenerator[Self]:
-        """Take this loop for the lane's cells and open their session nursery.
+        """Take this loop for the lane's cells, and open their session nursery and the Caller that they find.
 
         Args:
             by_signal: whether SIGINT is ours and this is the main thread.
         """
         token = current_loop_token()
         async with (
+            _caller(self.queue.name),
             Session.open(self._failed) as self.session,
             _supervised(token, self.session),
             anyio.create_task_group() as self._concurrent,
@@ -154,6 +156,11 @@ class ShellLane:
     def foreground(self) -> Cell | None:
         """The cell that runs."""
         return None if self._interrupter is None else self._interrupter.foreground
+
+
+def _caller(name: str) -> AbstractAsyncContextManager[object]:
+    """What ``Caller()`` is in cells here; where a program that embeds the kernel has opened one, it is that."""
+    return nullcontext() if Caller.get_existing() is not None else Caller("manual", name=name, protected=True)
 
 
 def _supervised(token: LoopToken, session: Session) -> AbstractAsyncContextManager[None]:
