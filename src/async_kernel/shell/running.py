@@ -257,8 +257,11 @@ class RunsCode(InteractiveShell):
             if (cell := current_cell.get()) is not None and cell.children is not None:
                 await cell.children.join()
         except BaseException as exc:
-            if (cell := current_cell.get()) is not None and cell.children is not None:
-                await cell.children.abandon()
+            cell = current_cell.get()
+            if cell is not None:
+                cell.gate.withdraw()  # what interrupted a wait of ours may be on its way as an exception, too
+                if cell.children is not None:
+                    await cell.children.abandon()
             error = None if async_ and isinstance(exc, GeneratorExit) else self._error_to_show(exc)
             if error is None:
                 raise
