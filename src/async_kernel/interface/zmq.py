@@ -102,6 +102,10 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     def _default_session(self) -> AsyncSession:
         return AsyncSession(username=os.environ.get("USER", "username"), key=os.urandom(32).hex().encode())
 
+    def _ip_default(self) -> str:
+        """The loopback address. jupyter_client would import psutil and look for it among all that the machine has."""
+        return super()._ip_default() if self.transport == "ipc" else "127.0.0.1"
+
     @property
     def summary(self) -> str:
         return f"{super().summary} connection_file={self.connection_file!r}"
