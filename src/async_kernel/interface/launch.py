@@ -21,9 +21,9 @@ DEFAULT_INTERFACE = "async_kernel.interface.ip_app.IPApp"
 SWITCH_INTERVAL_S = 0.001
 """How long a thread that computes may keep the GIL from the I/O loop: a fifth of Python's default.
 
-Interrupts and requests on control may wait so long at each hand-over (measured during a busy loop: kernel_info 6.4 ms and
-now 2.2, an interrupt 12.7 and now 9.1; cells, displays and prints take what they took). It holds for the whole process,
-so it is for a process of the kernel's own only.
+Interrupts and requests on control may wait so long at each hand-over (measured during a busy loop: kernel_info 6.4 ms
+and now 2.2, an interrupt 12.7 and now 9.1; cells, displays and prints take what they took). It holds for the whole
+process, so it is for a process of the kernel's own only.
 """
 
 
