@@ -25,8 +25,10 @@ __all__ = [
     "Message",
     "MsgType",
     "NoValue",
+    "RunMode",
     "RunSettings",
     "StreamName",
+    "Tags",
 ]
 
 
@@ -63,6 +65,55 @@ class Hosts(enum.StrEnum):
         if gui is None:
             return None
         return {"tk": cls.tk, "qt": cls.qt, "qt5": cls.qt, "qt6": cls.qt}.get(gui.lower().removesuffix("agg"))
+
+
+class RunMode(enum.StrEnum):
+    """How a cell asks to be run; as text it is the first line of such a cell (``# task``).
+
+    Equal to its name, to that line, and to its repr.
+    """
+
+    queue = "queue"
+    task = "task"
+    thread = "thread"
+
+    def __str__(self) -> str:
+        return f"# {self.value}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and str.__str__(other) in (self.value, str(self), repr(self))
+
+    def __ne__(self, other: object) -> bool:  # str has one of its own
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+class Tags(enum.StrEnum):
+    """Tags of a cell that the kernel acts on; those that end in ``=`` have a value.
+
+    Equal to a tag of that name, whatever its value and whether it is written with ``-`` or ``_``.
+    :func:`async_kernel.utils.get_tag_value` finds the value.
+    """
+
+    raises_exception = "raises-exception"
+    "The cell is expected to fail: others that wait are not aborted."
+    stop_on_error = "stop-on-error="
+    "Whether a failure of the cell aborts others that wait: ``true`` or ``false``."
+    timeout = "timeout="
+    "The time that the cell may take, in seconds."
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and _tag_name(str.__str__(other)) == _tag_name(self.value)
+
+    def __ne__(self, other: object) -> bool:  # str has one of its own
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def _tag_name(tag: str) -> str:
+    return tag.partition("=")[0].strip().replace("_", "-").lower()
 
 
 class Channel(enum.StrEnum):
