@@ -6,6 +6,7 @@ nursery with its background tasks. Lanes are independent: one that blocks leaves
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,8 @@ from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+
+    from anyio.abc import TaskStatus
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
@@ -61,7 +64,9 @@ class ShellLane:
         self._beside = beside
         self.queue = Lane(name or "main shell", self._serve)
         self.cells: set[Cell] = set()
+        self._beside_queue: deque[Request] = deque()
         self._after_begin: list[Request] = []
+        self._serving = False
         self.abort_until = 0.0
         self.last_parent: Header | None = None
         self._serve_one = serve
@@ -82,8 +87,20 @@ class ShellLane:
         await self._serve_one(self, request, False)
 
     def start_beside(self, request: Request) -> None:
-        """Start a concurrent cell as a task of this loop; from any thread."""
-        self.token.call_soon(self._start_beside, request)
+        """Start a concurrent cell as a task of this loop; from any thread, also before the lane serves."""
+        self._beside_queue.append(request)
+        if self._serving:
+            self.token.call_soon(self._start_queued_beside)
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve cells, those that came before included, until cancelled; while :meth:`open` is."""
+        self._serving = True
+        self._start_queued_beside()
+        await self.queue.run(task_status=task_status)
+
+    def _start_queued_beside(self) -> None:
+        while self._beside_queue:
+            self._start_beside(self._beside_queue.popleft())
 
     def _start_beside(self, request: Request) -> None:
         if self.foreground is None and len(self.queue):

@@ -66,7 +66,7 @@ class Subshells:
 
         async def serve() -> None:
             async with lane.open():
-                await lane.queue.run()
+                await lane.serve()
 
         try:
             with anyio.CancelScope() as self._scopes[subshell_id]:

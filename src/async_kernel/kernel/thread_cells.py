@@ -58,7 +58,7 @@ class ThreadCells:
     async def _run_named(self, name: str, lane: ShellLane, backend: Backend) -> None:
         async def serve() -> None:
             async with lane.open():
-                await lane.queue.run()
+                await lane.serve()
 
         try:
             await run_loop_in_owned_thread(serve, name=name, backend=backend)

@@ -4,15 +4,18 @@ They outlive their cell and end with the kernel, which cancels them and waits fo
 sent. One that fails, and whose exception nobody retrieves, is shown in the cell that started it.
 
 Asked of asyncio by a task factory and an exception handler of the loop, which are there as long as the session and hand on
-everything that was not started by a cell.
+everything that was not started by a cell. Tasks of task groups have an owner already.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+import anyio
 
 from async_kernel.protocol.request import current_request
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
 
 __all__ = ["supervised"]
+
+_ANYIO = str(Path(anyio.__file__).parent)
 
 
 @asynccontextmanager
@@ -42,7 +47,7 @@ async def supervised(failed: Callable[[BaseException, Request | None], object]) 
         else:
             task: Any = factory_before(loop, coro, **kwargs)
         request = current_request.get()
-        if request is not None and isinstance(task, asyncio.Task):
+        if request is not None and isinstance(task, asyncio.Task) and not _has_owner(coro):
             started_by[task] = request
             running.add(task)
             task.add_done_callback(running.discard)
@@ -71,3 +76,8 @@ async def supervised(failed: Callable[[BaseException, Request | None], object]) 
             await asyncio.wait(left)
         loop.set_exception_handler(handler_before)
 
+
+def _has_owner(coro: Any) -> bool:
+    """Whether anyio makes the task: it belongs to a task group then, which waits for it."""
+    code = getattr(coro, "cr_code", None)
+    return code is not None and code.co_filename.startswith(_ANYIO)
