@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner", "count_steps", "turns"]
 
+STARTS_ALLOWED = 3
+"""A kernel that hangs at one start in five is still a kernel; the results say that it did."""
 FAILURES_ALLOWED = 2
 SETTLING_SECONDS = 3.0
 """What starting and a cell left to do, such as writing history, is done after that time; it is not idleness."""
@@ -86,12 +88,17 @@ class Runner:
         """Start each kernel once, so that no first start pays for a cold disk; leave out what does not start."""
         for stage in list(self.stages):
             self.display.step("first start, not measured", stage.kernel.name)
-            try:
-                with stage.open():
-                    pass
-            except (KernelError, zmq.ZMQError, OSError) as e:
-                self.results.miss(stage.kernel.name, "*", f"does not start: {e}")
-                self.display.say(f"[yellow]{stage.kernel.name} is left out: it does not start: {escape(str(e))}")
+            reason = ""
+            for _ in range(STARTS_ALLOWED):
+                try:
+                    with stage.open():
+                        break
+                except (KernelError, zmq.ZMQError, OSError) as e:
+                    reason = str(e)
+                    self.results.miss(stage.kernel.name, "first start", f"failed once: {reason}")
+            else:
+                self.results.miss(stage.kernel.name, "*", f"does not start: {reason}")
+                self.display.say(f"[yellow]{stage.kernel.name} is left out: it does not start: {escape(reason)}")
                 self.stages.remove(stage)
 
     def _is_able(self, stage: Stage, probe: Probe) -> bool:

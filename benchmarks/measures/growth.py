@@ -31,6 +31,8 @@ PATIENCE = Effort(4, 40)
 CEILING = Effort(2, 0)
 """In the short form curves end this many decades below their full length."""
 REPEATS = Effort(20, 50)
+SAMPLES = 100
+"""Cells that stand behind the first points of the curve over queued requests."""
 
 PASS = {"code": "pass", "silent": False, "store_history": True, "allow_stdin": False}
 
@@ -81,7 +83,9 @@ def queue(stage: Stage) -> Readings:
         for count in _steps(stage, 100_000):
             if count * per_cell > stage.effort(PATIENCE):
                 break
-            per_cell = pipeline(session.client, count) / count
+            # A few cells alone would be a sample of noise.
+            times = [pipeline(session.client, count) / count for _ in range(max(1, SAMPLES // count))]
+            per_cell = statistics.median(times)
             curve[count] = per_cell * 1e6
     return {QUEUE.name: curve}
 

@@ -134,7 +134,10 @@ def test_a_kernel_that_does_not_start_is_left_out(tmp_path: Path) -> None:
     broken.kernel = replace(FLOOR, name="broken", argv=("{python}", "-c", "raise SystemExit('no such thing')"))
     results, display = run([broken, stage(tmp_path)], probe(lambda _: {"figure": 1.0}))
     assert list(results.readings["figure"]) == ["floor"]
-    assert results.absences == [Absence("broken", "*", "does not start: it ended with code 1: no such thing")]
+    assert results.absences == [
+        Absence("broken", "first start", "failed once: it ended with code 1: no such thing"),
+        Absence("broken", "*", "does not start: it ended with code 1: no such thing"),
+    ]
     assert len(display.said) == 1
 
 
