@@ -137,6 +137,34 @@ async def test_a_task_that_a_cell_started_can_ask(tmp_path: Path) -> None:
         assert ran.text() == f"{ran.request.msg_id}\n"
 
 
+@pytest.mark.anyio
+async def test_the_nursery_of_a_subshell_can_be_used_from_the_main_shell(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        subshell = (await session.ask("create_subshell_request"))["subshell_id"]
+        in_subshell = execute("import threading; there = threading.get_ident()")
+        in_subshell.header["subshell_id"] = subshell
+        session.kernel.submit(in_subshell)
+        await session.wire.idle(in_subshell)
+        ran = await session.run(
+            "from async_kernel.lifetime.pending import Pending\n"
+            "from async_kernel.utils import get_subshell_id, subshell_context\n"
+            "ran_in = Pending()\n"
+            "async def where(): ran_in.set_result(threading.get_ident())\n"
+            f"with subshell_context({subshell!r}):\n"
+            "    nursery.start_soon(where)\n"
+            "    inside = get_subshell_id()\n"
+            "(await ran_in) == there != threading.get_ident(), inside, get_subshell_id()"
+        )
+        assert ran.value == repr((True, subshell, None))
+
+
+@pytest.mark.anyio
+async def test_there_must_be_such_a_subshell(tmp_path: Path) -> None:
+    async with ip_session(tmp_path):
+        with pytest.raises(LookupError, match="no subshell 'x'"), utils.subshell_context("x"):
+            pass
+
+
 # -- output ----------------------------------------------------------------------------------------------
 
 

@@ -13,14 +13,17 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from async_kernel.protocol import tags as cell_tags
-from async_kernel.protocol.errors import error_content
+from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
+from async_kernel.shell.names import current_session
 from async_kernel.shell.user_io.diverting import diverted
 from async_kernel.slot import slot
+from async_kernel.typing import NoValue, NoValueType
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -45,6 +48,7 @@ __all__ = [
     "redirect_output",
     "redirect_stderr",
     "redirect_stdout",
+    "subshell_context",
 ]
 
 T = TypeVar("T")
@@ -134,9 +138,43 @@ def get_cell_id(job: Job | None = None) -> str | None:
 
 
 def get_subshell_id(job: Job | None = None) -> str | None:
-    """The subshell that the request is for; None for the main shell, and outside a request."""
+    """The subshell of the context, or that ``job`` is for; None for the main shell, and outside a request."""
+    if job is None and (entered := _subshell_id.get()) is not NoValue:
+        return entered
     message = get_parent_message(job)
     return message["header"].get("subshell_id") if message is not None else None
+
+
+@contextmanager
+def subshell_context(subshell_id: str | None) -> Generator[None]:
+    """While open, ``nursery`` and ``session`` are those of a subshell, and :func:`get_subshell_id` is its id.
+
+    So what is started in that nursery runs in the subshell's thread. This code itself stays where it is.
+
+    Args:
+        subshell_id: None is the main shell.
+
+    Raises:
+        LookupError: if there is no such subshell, or it has not begun yet.
+        RuntimeError: if there is no kernel.
+    """
+    kernel = get_kernel()
+    try:
+        lane = kernel.main if subshell_id is None else kernel.subshells.get(subshell_id)
+    except RequestError as exc:
+        raise LookupError(str(exc)) from None
+    if not lane.is_open:
+        msg = f"subshell {subshell_id!r} has not begun yet"
+        raise LookupError(msg)
+    session, entered = current_session.set(lane.session), _subshell_id.set(subshell_id)
+    try:
+        yield
+    finally:
+        _subshell_id.reset(entered)
+        current_session.reset(session)
+
+
+_subshell_id: ContextVar[str | NoValueType | None] = ContextVar("async_kernel_subshell_id", default=NoValue)
 
 
 # -- output ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.tags import tags_in
 from async_kernel.protocol.times import seconds
 from async_kernel.typing import Backend
 
@@ -44,12 +45,7 @@ QUEUE = RunMode()
 
 def tags_of(request: Request) -> list[str]:
     """The tags of the cell, wherever its client put them."""
-    cell: Any = request.metadata.get("cell")
-    for holder in (request.metadata, cell):
-        tags = holder.get("tags") if isinstance(holder, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        if isinstance(tags, list):
-            return [tag for tag in tags if isinstance(tag, str)]  # pyright: ignore[reportUnknownVariableType]
-    return []
+    return tags_in(request.metadata)
 
 
 def run_mode_of(request: Request) -> RunMode:
@@ -66,7 +62,7 @@ def run_mode_of(request: Request) -> RunMode:
         return RunMode(wish)
     for tag in tags_of(request):
         if tag in _MODES:
-            return RunMode(tag)  # pyright: ignore[reportArgumentType] -- just checked
+            return RunMode(tag)
     code: Any = request.content.get("code")
     if isinstance(code, str) and code.startswith("#"):
         return _of_first_line(code.split("\n", 1)[0])
@@ -82,7 +78,7 @@ def _of_first_line(line: str) -> RunMode:
         return QUEUE
     kind, options = words[0], words[1:]
     if not options:
-        return RunMode(kind)  # pyright: ignore[reportArgumentType] -- just checked
+        return RunMode(kind)
     if any("=" not in option for option in options):
         return QUEUE  # a comment that happens to begin with the word
     values = dict(option.split("=", 1) for option in options)
