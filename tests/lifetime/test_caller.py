@@ -204,8 +204,9 @@ class TestCalls:
         with caplog.at_level(logging.ERROR):
             async with Caller() as caller:
                 caller.call_direct(int)
+        why = "the caller was stopped before the call began"
         assert [record.getMessage() for record in caplog.records] == [
-            "A direct call of functools.partial(<class 'int'>) was not made: the caller was stopped before the call began"
+            f"A direct call of functools.partial(<class 'int'>) was not made: {why}"
         ]
 
     async def test_many_threads_may_call_at_once(self) -> None:

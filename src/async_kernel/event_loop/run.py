@@ -1,6 +1,84 @@
-"""Running a backend."""
+"""Running an async library in this thread, alone or as the guest of a GUI's main loop.
+
+Blocks until the function has returned, and returns or raises what it did. Options are checked before anything runs.
+
+Importable without trio, and without any GUI toolkit.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import anyio
 
+from async_kernel.typing import Backend
 
-def run(func, args, settings):
-    return anyio.run(func, *args, backend=str(settings.backend), backend_options=dict(settings.backend_options or {}))
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from async_kernel.typing import RunSettings
+
+__all__ = ["checked_backend_options", "run"]
+
+T = TypeVar("T")
+
+
+def run(func: Callable[..., Awaitable[T]], args: tuple[Any, ...], settings: RunSettings, /) -> T:
+    """Run ``await func(*args)`` in a new loop.
+
+    Args:
+        func: an async function.
+        args: of the call.
+        settings: which loop, and which GUI hosts it (:class:`async_kernel.event_loop.host.Host`), if any.
+
+    Raises:
+        ImportError: if the async library, uvloop or the GUI toolkit is not installed.
+        RuntimeError: if a loop runs in this thread already.
+        TypeError: if an option of the backend or of the host does not exist.
+        ValueError: if there is no such host.
+    """
+    options = checked_backend_options(settings.backend, settings.backend_options)
+    if settings.host is not None:
+        from async_kernel.event_loop.host import make_host  # noqa: PLC0415 -- most kernels have none
+
+        return make_host(settings.host, settings.host_options).run(func, args, settings.backend, options)
+    return anyio.run(func, *args, backend=str(settings.backend), backend_options=options)
+
+
+def checked_backend_options(backend: Backend, options: dict[str, Any] | None) -> dict[str, Any]:
+    """The options, for :func:`anyio.run`.
+
+    Raises:
+        ImportError: if the async library, or the uvloop that they ask for, is not installed.
+        TypeError: if one does not exist; the message says which ones do.
+    """
+    known = _options_of(backend)
+    for name in options or {}:
+        if name not in known:
+            msg = f"backend_options: {backend} has no option {name!r}; it has {', '.join(known)}"
+            raise TypeError(msg)
+    if backend is Backend.asyncio and (options or {}).get("use_uvloop") and not _has_uvloop():
+        msg = "backend_options: use_uvloop needs uvloop, which is not installed: pip install async-trio[uvloop]"
+        raise ImportError(msg)
+    return dict(options or {})
+
+
+def _options_of(backend: Backend) -> list[str]:
+    if backend is Backend.asyncio:
+        return ["debug", "loop_factory", "use_uvloop"]
+    try:
+        import trio  # noqa: PLC0415 -- a browser has none
+    except ImportError:
+        msg = "the backend trio is not installed: pip install trio, or choose --backend=asyncio"
+        raise ImportError(msg) from None
+    return [
+        name
+        for name, parameter in inspect.signature(trio.run).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+
+
+def _has_uvloop() -> bool:
+    return any(find_spec(name) is not None for name in ("uvloop", "winloop"))
