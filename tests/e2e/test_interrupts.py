@@ -180,6 +180,26 @@ def test_an_interrupt_never_leaks_into_the_next_cell(client: Client, interrupt: 
         assert client.run("x = 2\nx").text == "2"
 
 
+@pytest.mark.parametrize("what", ["awaiting", "sleeping", "busy"])
+def test_impatience_shows_nothing_of_the_machinery(client: Client, snippets: Snippets, ours: None, what: str) -> None:
+    codes = {
+        "awaiting": f"await {snippets.wait_forever}",
+        "sleeping": "import time; time.sleep(3600)",
+        "busy": "while True: pass",
+    }
+    for n in range(15):
+        running = client.start(READY + codes[what])
+        client.printed(running, "ready")
+        interrupts = [client.send("interrupt_request", channel="control") for _ in range(1 + n % 4)]
+        result = client.result(running)
+        for msg_id in interrupts:
+            client.result(msg_id)
+        assert [content["ename"] for content in result.of("error")] == ["KeyboardInterrupt"]
+        shown = "\n".join(result.reply["traceback"])
+        assert not [word for word in ("async_kernel", "IPython/", "inspect.py", "outcome", "trio/", "asyncio/") if word in shown], shown
+        assert client.run("6 * 7").text == "42"
+
+
 @pytest.mark.parametrize("how", ["message", "signal"])
 def test_200_interrupts_leave_nothing_behind(start: Callable[..., KernelProcess], how: str, snippets: Snippets) -> None:
     kernel = start()  # where no other client's connections come and go
