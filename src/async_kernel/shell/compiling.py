@@ -5,8 +5,8 @@ asks to show values, is rewritten to a call of a builtin that hands the value to
 through the cell as it is written, and nothing of ``sys`` has to be replaced. All of it may await.
 
 Magics are called synchronously in the source that IPython makes of them. Some return an awaitable: those of
-:data:`AWAITED` always, those of :data:`AWAITING` when their own code awaits (``%time await x``), and the user's own that are
-async functions. Where the cell can wait, their calls are rewritten to do so.
+:data:`AWAITED` always, those of :data:`AWAITING` when their own code awaits (``%time await x``), and the user's own
+that are async functions. Where the cell can wait, their calls are rewritten to do so.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class _AwaitMagics(_AtTopLevel):
         if not isinstance(function, ast.Attribute) or function.attr not in _MAGIC_CALLS:
             return False
         words = [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
-        if len(words) < 2 or len(words) != len(node.args):  # noqa: PLR2004 -- name and line; and the cell
+        if len(words) < 2 or len(words) != len(node.args):
             return False
         name, code = words[0], words[1:]
         if name in AWAITED or self._is_async(_MAGIC_CALLS[function.attr], name):
