@@ -37,7 +37,7 @@ class HelperLane:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         task_status.started()
-        await run_in_owned_thread(self._work, name="helper", cancel=lambda: self._queue.put(None))
+        await run_in_owned_thread(self._work, name="helper", cancel=lambda: self._queue.put(None), no_debug=True)
 
     def _work(self) -> None:
         while (request := self._queue.get()) is not None:

@@ -169,7 +169,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         for lane in (self._helper.run, self._comm_lane.run):
             await self._lanes.start(lane)
         self.started = True  # before the first cell, which may come at once and block
-        await self._lanes.start(self.main.serve)
+        self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
         """Cut short whatever cell runs, and let none begin; from any thread."""
