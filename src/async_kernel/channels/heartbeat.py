@@ -59,4 +59,4 @@ async def serve_heartbeat(
     with context.socket(zmq.PAIR) as control:
         control.linger = 0
         control.bind(_CONTROL)
-        await run_in_owned_thread(echo, name="async-kernel heartbeat", cancel=terminate)
+        await run_in_owned_thread(echo, name="async-kernel heartbeat", cancel=terminate, no_debug=True)

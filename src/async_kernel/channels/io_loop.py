@@ -161,6 +161,7 @@ class IOLoop:
                     lambda: trio.run(self._serve, lambda: shell_loop.call_soon(bound.set)),
                     name="async-kernel I/O",
                     cancel=self.close,
+                    no_debug=True,
                 )
             except Exception as exc:  # noqa: BLE001 -- raised below, without the group of this helper
                 failure = _flat(exc)

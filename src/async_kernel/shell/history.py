@@ -75,7 +75,7 @@ class CellHistory(HistoryManager):
         """Write lines as they come, until cancelled."""
         self._signals = queue.SimpleQueue()
         task_status.started()
-        await run_in_owned_thread(self._work, name="history", cancel=lambda: self._signals.put(True))
+        await run_in_owned_thread(self._work, name="history", cancel=lambda: self._signals.put(True), no_debug=True)
 
     def _work(self) -> None:
         while True:
