@@ -165,11 +165,14 @@ def test_the_manager_interrupts(manager: KernelManager) -> None:
     kc = manager.client()
     kc.start_channels()
     kc.wait_for_ready(timeout=30)
-    kc.execute("print('ready', flush=True)\nimport time; time.sleep(3600)")
+    cell = kc.execute("print('ready', flush=True)\nimport time; time.sleep(3600)")
     while kc.get_iopub_msg(timeout=30)["msg_type"] != "stream":
         pass
     manager.interrupt_kernel()
-    assert kc.get_shell_msg(timeout=30)["content"]["ename"] == "KeyboardInterrupt"
+    # wait_for_ready may have asked for kernel_info more than once.
+    while (reply := kc.get_shell_msg(timeout=30))["parent_header"]["msg_id"] != cell:
+        pass
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
     assert execute(kc, "print('next')") == "next\n"
     kc.stop_channels()
 
