@@ -160,6 +160,14 @@ def test_completion_positions_are_in_unicode_characters(client: Client) -> None:
     assert (reply["cursor_start"], reply["cursor_end"]) == (5, 8)
 
 
+@pytest.mark.parametrize("position", [-1, 4, 1000])
+def test_a_cursor_outside_of_the_code_is_at_its_end(client: Client, position: int) -> None:
+    # JupyterLab asks so, now and then, while its user types.
+    for msg_type in ("complete_request", "inspect_request"):
+        content = {"code": "pri", "cursor_pos": position, "detail_level": 0}
+        assert client.request(msg_type, content).status == "ok"
+
+
 @pytest.mark.parametrize(("level", "present"), [(0, "Docstring"), (1, "Source")])
 def test_inspect(client: Client, level: int, present: str) -> None:
     client.run("def peel(fruit):\n    'Take the peel off.'\n    return fruit")

@@ -16,11 +16,8 @@ __all__ = ["complete", "history", "inspect", "is_complete"]
 
 
 def _cursor(request: Request, code: str) -> int:
-    position = field(request, "cursor_pos", int, default=len(code))
-    if not 0 <= position <= len(code):
-        msg = f"cursor_pos {position} lies outside the code, which has {len(code)} characters"
-        raise RequestError(msg)
-    return position
+    """Where the cursor is; at an end if it is told to be outside, as JupyterLab does while its user types."""
+    return min(max(field(request, "cursor_pos", int, default=len(code)), 0), len(code))
 
 
 def complete(kernel: Kernel[Any], request: Request) -> Content:
