@@ -157,11 +157,11 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             )
             self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
             self.kernel.wire = io
+            io.publish("status", {"execution_state": "starting"}, parent=None)  # before anybody can ask for anything
             await channels.start(self._run_io, io, ended)
             try:
                 self.kernel.ports = io.ports.as_connection_info()
                 self._write_connection_file(io, stack)
-                io.publish("status", {"execution_state": "starting"}, parent=None)
                 self._open_process(io, stack)
                 yield io
             finally:
