@@ -12,7 +12,6 @@ import nox
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 nox.needs_version = ">=2025.5.1"
-nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
@@ -35,7 +34,20 @@ def offer_pyenv_versions() -> None:
         os.environ["PYENV_VERSION"] = ":".join(newest.values())
 
 
+def oldest_and_newest() -> list[str]:
+    """The test sessions of the oldest and the newest Python that is here: what lies between follows from both."""
+    here = [version for version in PYTHONS if runs(f"python{version}")]
+    return [f"tests-{version}" for version in dict.fromkeys([*here[:1], *here[-1:]])] or ["tests"]
+
+
+def runs(python: str) -> bool:
+    """Whether a Python is there, and not only a shim that says it is not."""
+    found = shutil.which(python)
+    return found is not None and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0
+
+
 offer_pyenv_versions()
+nox.options.sessions = oldest_and_newest()
 
 
 @nox.session(python=PYTHONS)

@@ -6,14 +6,15 @@ does, its process has ended when the fixture has. The log of every kernel that a
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
     from tests.e2e.harness.client import Client
     from tests.e2e.harness.process import KernelProcess
@@ -30,6 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["async-trio", "ipykernel"],
         help="the kernel that end-to-end tests start; ipykernel shows what a test expects of any kernel",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of whole processes a second try in CI, whose machines are shared; the summary names each one."""
+    if os.environ.get("CI"):
+        for item in items:
+            if item.path.is_relative_to(Path(__file__).parent / "e2e"):
+                item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.hookimpl(wrapper=True)
