@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from traitlets.config import Config
 
 from tests.shell.kernels import ip_session
 
@@ -240,6 +242,17 @@ async def test_the_output_cache_forgets_the_oldest(tmp_path: Path) -> None:
         for number in range(8):
             await session.run(str(number))
         assert int(str(await session.value("len(Out)"))) <= 5
+
+
+@pytest.mark.parametrize("size", [0, 1])
+async def test_without_a_cache_results_are_shown_and_forgotten(tmp_path: Path, size: int) -> None:
+    config = Config()
+    config.InteractiveShell.cache_size = size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the cache is too small to be one
+        async with ip_session(tmp_path, config=config) as session:
+            assert await session.value("6 * 7") == "42"
+            assert await session.value("Out, '_1' in globals()") == "({}, False)"
 
 
 async def test_displays_are_remembered_when_asked(tmp_path: Path) -> None:

@@ -349,6 +349,14 @@ async def test_an_embedded_shell_changes_no_builtin_and_no_main(tmp_path: Path) 
     assert set(vars(builtins)) == names
 
 
+async def test_startup_files_of_an_embedded_shell_find_it(tmp_path: Path) -> None:
+    (tmp_path / "startup.py").write_text("from IPython import get_ipython as g\nfound = g()\n")
+    async with ip_session(tmp_path, launched=False) as session:
+        session.shell.safe_execfile(str(tmp_path / "startup.py"), session.shell.user_ns)
+        assert session.shell.user_ns.pop("found") is session.shell
+        assert get_ipython() is None
+
+
 async def test_an_ipython_shell_of_the_program_stays_its_own(tmp_path: Path) -> None:
     class Host(InteractiveShell):
         pass

@@ -25,6 +25,7 @@ from async_kernel.shell.cancellation import being_cancelled, first_cancellation,
 from async_kernel.shell.cells import current_cell
 from async_kernel.shell.compiling import await_magics, compile_nodes
 from async_kernel.shell.ipython import CapturingDisplayHook, ExecutionInfo, ExecutionResult, InteractiveShell
+from async_kernel.shell.namespace import acting
 from async_kernel.shell.runs import Run, current_run
 from async_kernel.shell.traceback import trim
 
@@ -180,6 +181,15 @@ class RunsCode(InteractiveShell):
         finally:
             self.end_run(run)
         return run.result
+
+    def safe_execfile(self, *args: Any, **kwargs: Any) -> None:
+        """Run a Python file, as at startup; see IPython's method of this name."""
+        token = acting.set(True)
+        try:
+            base: Any = super()
+            base.safe_execfile(*args, **kwargs)
+        finally:
+            acting.reset(token)
 
     # -- before it runs ----------------------------------------------------------------------------------------
 
