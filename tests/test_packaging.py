@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import ast
+import importlib.metadata
 import json
 import re
 import subprocess
@@ -93,32 +94,49 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def imported_names() -> set[str]:
-    """What the package's modules import at their top, or anywhere."""
+def imported_names(folder: str) -> set[str]:
+    """The third-party modules that the modules in a folder import, anywhere in them."""
     found: set[str] = set()
-    for file in (ROOT / "src").rglob("*.py"):
-        found.update(re.findall(r"^\s*(?:import|from) (\w+)", file.read_text("utf-8"), re.MULTILINE))
-    return found
+    for file in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            match node:
+                case ast.Import(names=names):
+                    found.update(alias.name.partition(".")[0] for alias in names)
+                case ast.ImportFrom(module=str(module), level=0):
+                    found.add(module.partition(".")[0])
+                case _:
+                    pass
+    return found - sys.stdlib_module_names - {"async_kernel", "benchmarks", "tests"}
 
 
-OPTIONAL = {"argcomplete": "completion", "debugpy": "debugger", "uvloop": "uvloop", "winloop": "uvloop"}
-DISTRIBUTIONS = {
-    "IPython": "ipython",
-    "jupyter_client": "jupyter-client",
-    "jupyter_core": "jupyter-core",
-    "matplotlib_inline": "matplotlib-inline",
-    "zmq": "pyzmq",
-}
+def undeclared(names: set[str], requirements: list[str]) -> set[str]:
+    """The modules whose distribution is not among the requirements; modules that are not installed are left out."""
+    declared = {re.split(r"[^\w-]", text)[0].lower() for text in requirements}
+    distributions = importlib.metadata.packages_distributions()
+    return {
+        name
+        for name in names
+        if name in distributions and not {found.lower().replace("_", "-") for found in distributions[name]} & declared
+    }
 
 
-def test_what_is_imported_is_declared() -> None:
-    declared = {re.split(r"[^\w-]", requirement)[0] for requirement in project()["dependencies"]}
-    third_party = imported_names() - sys.stdlib_module_names - {"async_kernel", "the"} - OPTIONAL.keys()
-    missing = {
-        DISTRIBUTIONS.get(name, name) for name in third_party if importlib.util.find_spec(name) is not None
-    } - declared
+OPTIONAL = {"PyQt5", "PyQt6", "PySide2", "PySide6", "argcomplete", "debugpy", "matplotlib", "uvloop", "winloop"}
+"""What is used if it is there."""
 
-    assert missing == set()
+
+def test_what_the_package_imports_is_declared() -> None:
+    names = imported_names("src") - OPTIONAL
+
+    assert {"anyio", "zmq", "IPython", "trio"} <= names
+    assert undeclared(names, project()["dependencies"]) == set()
+
+
+def test_what_the_tests_import_is_declared() -> None:
+    extras = project()["optional-dependencies"]
+    tests = [*project()["dependencies"], *extras["test"]]
+    brought = {"PIL", "numpy"}  # by matplotlib
+
+    assert undeclared(imported_names("tests") - OPTIONAL - brought, tests) == set()
 
 
 def test_every_dependency_has_a_minimum() -> None:
