@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import functools
 import os
 import select
 import sys
@@ -176,10 +177,12 @@ def _buffer_c_stdout_by_line() -> None:
         _libc().setvbuf(stdout, None, _LINE_BUFFERED, 0)
 
 
+@functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
 
+@functools.cache
 def _c_stdout() -> ctypes.c_void_p | None:
     """C's ``stdout``, or None where it is not a symbol of the process."""
     if os.name != "posix":

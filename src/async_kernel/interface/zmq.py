@@ -22,7 +22,7 @@ from jupyter_client.session import Session
 from jupyter_core.paths import jupyter_runtime_dir
 from traitlets import Bytes, CaselessStrEnum, Instance, Integer, Unicode, default
 
-from async_kernel.channels.captured_fds import captured_fds
+from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
@@ -157,6 +157,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             )
             self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
             self.kernel.wire = io
+            if captured is not None:
+                self.kernel.flush_output = flush_c_stdout
             io.publish("status", {"execution_state": "starting"}, parent=None)  # before anybody can ask for anything
             await channels.start(self._run_io, io, ended)
             try:

@@ -50,6 +50,7 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     cell = Cell(request, token=lane.token, timeout=timeout_of(request, kernel.shell.timeout))
     with lane.running(cell, foreground=foreground), _deadline(kernel, lane, cell):
         content = await run_cell(kernel, cell)
+    kernel.flush_output()
     if os.getpid() != kernel.pid:
         # The cell forked, and this is the child at the end of its code: the kernel is the parent's.
         os._exit(0)

@@ -78,6 +78,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         main: the lane of the main shell.
         interrupts_by_signal: whether the SIGINT handler is ours and cells run in the main thread.
         accepts_shutdown: False in a program that does not let its clients stop it.
+        flush_output: called after each cell: lets out what C code still buffers, where the kernel reads it.
         pid: of the process that the kernel belongs to; a fork has another.
     """
 
@@ -116,6 +117,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.backend = backend
         self.ports: Mapping[str, Any] = {}
         self.accepts_shutdown = True
+        self.flush_output: Callable[[], object] = bool
         self.interrupts_by_signal = False
         self.started = False
         self._interrupted_at = -AGAIN_S
