@@ -336,6 +336,15 @@ async def test_a_kernel_of_its_own_process_is_main(tmp_path: Path) -> None:
     assert get_ipython() is None
 
 
+async def test_libraries_can_tell_that_it_is_interactive_and_a_notebook(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        assert (
+            await session.value("import sys\nhasattr(sys, 'ps1'), 'IPKernelApp' in get_ipython().config")
+            == "(True, True)"
+        )
+    assert not hasattr(sys, "ps1")
+
+
 async def test_an_embedded_shell_changes_no_builtin_and_no_main(tmp_path: Path) -> None:
     main, names = sys.modules["__main__"], set(vars(builtins))
     hooks = sys.displayhook, sys.excepthook, sys.path[:]

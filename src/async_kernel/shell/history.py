@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import queue
+import sys
 import threading
 import time
 from collections import defaultdict, deque
@@ -75,6 +76,8 @@ class CellHistory(HistoryManager):
         """Write lines as they come, until cancelled."""
         self._signals = queue.SimpleQueue()
         task_status.started()
+        if sys.platform == "emscripten":  # no threads: lines are written when they are read, and at the end
+            return
         await run_in_owned_thread(self._work, name="history", cancel=lambda: self._signals.put(True), no_debug=True)
 
     def _work(self) -> None:

@@ -97,6 +97,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         self._installed = ExitStack()
         super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
         self._plain = PlainPython(self)
+        if "IPKernelApp" not in self.config:
+            self.config.IPKernelApp.is_kernel = True  # a section by which libraries (tqdm) know a notebook
         atexit.unregister(self.atexit_operations)  # close() is called by the kernel, at its end
 
     # -- life ------------------------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ def installed(shell: Any, *, launched: bool, main: ModuleType) -> Generator[None
             for name, value in {"__IPYTHON__": True, "display": display, "get_ipython": shell.get_ipython}.items():
                 stack.enter_context(_item(builtins.__dict__, name, value))
             stack.enter_context(_item(sys.modules, "__main__", main))
+            stack.enter_context(_attribute(sys, "ps1", "In : "))  # by which libraries know an interactive session
+            stack.enter_context(_attribute(sys, "ps2", "...: "))
         yield
 
 

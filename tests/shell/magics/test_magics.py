@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from async_kernel.event_loop.host import Host
 from tests.shell.kernels import ip_session
 
 pytestmark = pytest.mark.anyio
@@ -448,6 +450,14 @@ async def test_a_gui_without_a_host_is_refused_with_the_way_to_have_one(tmp_path
     async with ip_session(tmp_path) as session:
         ran = await session.run(code)
         assert (ran.reply["ename"], "--host=" in ran.text("stderr")) == ("UsageError", True)
+
+
+async def test_the_gui_of_the_host_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ip_session(tmp_path) as session:
+        monkeypatch.setattr(Host, "current", lambda: SimpleNamespace(HOST="tk", MATPLOTLIB_GUIS=("tk",)))
+        assert (await session.run("%gui tk")).status == "ok"
+        assert session.shell.active_eventloop == "tk"
+        assert "its host is tk" in (await session.run("%gui qt")).text("stderr")
 
 
 async def test_no_gui_is_always_there(tmp_path: Path) -> None:

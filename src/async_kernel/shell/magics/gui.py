@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from async_kernel.event_loop.host import Host
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -39,12 +41,12 @@ def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
     Raises:
         UsageError: if the kernel was not started with that toolkit's main loop as its host.
     """
-    host = getattr(shell.parent, "host", None)
-    loops: tuple[str, ...] = tuple(getattr(host, "MATPLOTLIB_GUIS", ())) or ((str(host),) if host else ())
+    host = Host.current()
+    loops = host.MATPLOTLIB_GUIS if host is not None else ()
     if gui is None or gui in ("inline", "ipympl", "widget", "agg", *loops):
         shell.active_eventloop = gui if gui in loops else None
         return
-    has = f"its host is {host}" if host else "it was started without a host"
+    has = f"its host is {host.HOST}" if host is not None else "it was started without a host"
     msg = (
         f"The main loop of {gui!r} cannot be started in this kernel: {has}. Start a kernel with "
         f"--host={_host_of(gui)}, or use %matplotlib inline, or %matplotlib widget."
