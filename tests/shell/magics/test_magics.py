@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from async_kernel.event_loop.host import Host
 from tests.shell.kernels import ip_session
 
 pytestmark = pytest.mark.anyio
@@ -453,6 +452,8 @@ async def test_a_gui_without_a_host_is_refused_with_the_way_to_have_one(tmp_path
 
 
 async def test_the_gui_of_the_host_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from async_kernel.event_loop.host import Host
+
     async with ip_session(tmp_path) as session:
         monkeypatch.setattr(Host, "current", lambda: SimpleNamespace(HOST="tk", MATPLOTLIB_GUIS=("tk",)))
         assert (await session.run("%gui tk")).status == "ok"

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from async_kernel.event_loop.host import Host
-
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -41,6 +39,8 @@ def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
     Raises:
         UsageError: if the kernel was not started with that toolkit's main loop as its host.
     """
+    from async_kernel.event_loop.host import Host  # noqa: PLC0415 -- few sessions ask
+
     host = Host.current()
     loops = host.MATPLOTLIB_GUIS if host is not None else ()
     if gui is None or gui in ("inline", "ipympl", "widget", "agg", *loops):
