@@ -24,7 +24,6 @@ from async_kernel.shell.running import AwaitedMagic
 from async_kernel.shell.runs import current_run
 
 if TYPE_CHECKING:
-
     from async_kernel.shell.ipshell import IPShell
 
 __all__ = ["RunningMagics"]
