@@ -140,6 +140,7 @@ class FakeCell:
         self.state = state
         self.cause: str | None = None
         self.noticed = False
+        self.is_showing = False
         self.cuts: list[str] = []
 
     def cut(self, cause: str, reason: str | None = None) -> None:

@@ -53,6 +53,7 @@ class Cell:
         reason: words that came with the cause.
         task_id: of the task that runs it.
         native: the task object of the async library that runs it.
+        is_showing: whether its code has ended and its error is being shown.
         noticed: whether the SIGINT handler has seen to an interrupt of it.
         gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
     """
@@ -68,6 +69,7 @@ class Cell:
         self.ended: float | None = None
         self.task_id: int | None = None
         self.native: Any = None
+        self.is_showing = False
         self.noticed = False
         self.children: CellNursery | None = None
         self.child_error: BaseException | None = None
@@ -172,6 +174,15 @@ class Cell:
         finally:
             with self._waits_lock, contextlib.suppress(ValueError):
                 self._waits.remove(give_up)
+
+    @contextlib.contextmanager
+    def showing(self) -> Generator[None]:
+        """While the cell's error is formatted and shown: its code has ended, there is nothing left to interrupt."""
+        self.is_showing = True
+        try:
+            yield
+        finally:
+            self.is_showing = False
 
     # -- what the user sees ----------------------------------------------------------------------------------
 

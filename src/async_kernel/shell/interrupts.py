@@ -181,6 +181,8 @@ class Interrupter:
         if cell is None or cell.state == "ended":
             return "ended"
         state = cell.state
+        if cell.is_showing:
+            return "ended"
         if self.by_signal:
             self._handled, self._signalled = Pending(), cell
         cell.cut(cause, reason)
@@ -238,7 +240,7 @@ class Interrupter:
         """
         target = self._signalled
         cell = target or self.foreground
-        if cell is None or cell.state == "ended":
+        if cell is None or cell.state == "ended" or cell.is_showing:
             self._noticed(cell)
             return
         if target is None and cell.cause is not None and time.monotonic() - self._handled_at < 2 * RESEND_S:

@@ -275,8 +275,9 @@ class RunsCode(InteractiveShell):
             error = None if async_ and isinstance(exc, GeneratorExit) else self._error_to_show(exc)
             if error is None:
                 raise
-            error.__traceback__ = trim(error.__traceback__, machinery=error is not exc)
-            self._show_failure(error, result)
+            with nullcontext() if cell is None else cell.showing():
+                error.__traceback__ = trim(error.__traceback__, machinery=error is not exc)
+                self._show_failure(error, result)
             onward = first_cancellation(exc)
             if onward is not None and being_cancelled():
                 raise onward from None  # it must reach the scope that it comes from
