@@ -156,6 +156,7 @@ def test_a_queued_cell_is_cancelled_and_aborts_nothing(client: Client) -> None:
     running = client.start(WAITS)
     client.printed(running, "ready")
     queued, behind = client.start("1", metadata={"cellId": "the-queued-one"}), client.start("'behind'")
+    client.request("kernel_info_request")  # the channels are sockets of their own: shell has been read now
     answer = cancel(client, cell_ids=["the-queued-one"])
     assert answer["cancelled"] == [{"id": queued, "kind": "cell", "state": "queued"}]
     assert client.result(queued).status == "aborted"

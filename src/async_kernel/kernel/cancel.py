@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.kernel.execution import abort
+from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
 
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["cancel", "cancel_any", "cancel_ids"]
 
 
-def cancel(kernel: Kernel[Any], request: Request) -> Content:
-    """cancel_request."""
+async def cancel(kernel: Kernel[Any], request: Request) -> Content:
+    """cancel_request; what was sent before it on the shell channel and has arrived is found."""
+    arrived: Pending[None] = Pending()
+    kernel.barrier(lambda: arrived.set_result(None))
+    await arrived
     wishes = {name: _ids(request, name) for name in ("msg_ids", "cell_ids", "task_ids", "subshell_ids")}
     return {"status": "ok", **cancel_ids(kernel, reason=field(request, "reason", str, default=None), **wishes)}
 

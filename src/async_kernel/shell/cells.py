@@ -121,7 +121,10 @@ class Cell:
                 scope.deadline = anyio.current_time() + self.timeout
             if self.cause is not None:
                 scope.cancel()
-            yield
+            try:
+                yield
+            finally:
+                self.gate.seal()
 
     @property
     def cancelled(self) -> bool:

@@ -52,7 +52,7 @@ class Gate:
     Only the thread that runs the cell drives it; ``inside`` may be read and :meth:`strike` called from any thread.
     """
 
-    __slots__ = ("_armed", "_entered", "_lock", "_thread_id", "inside", "pending")
+    __slots__ = ("_armed", "_entered", "_lock", "_thread_id", "inside", "pending", "sealed")
 
     def __init__(self, thread_id: int) -> None:
         self._thread_id = thread_id
@@ -61,6 +61,7 @@ class Gate:
         self._entered = 0.0
         self.inside = False
         self.pending = False
+        self.sealed = False
 
     @types.coroutine
     def drive(self, coro: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
@@ -129,6 +130,8 @@ class Gate:
         Then it is raised at the cell's next step, if it makes one.
         """
         with self._lock:
+            if self.sealed:
+                return False
             if not self.inside:
                 self.pending = True
                 return False
@@ -136,6 +139,13 @@ class Gate:
                 self._armed = True
                 _set_async_exc(self._thread_id, exc)
             return True
+
+    def seal(self) -> None:
+        """The user's code has ended: let nothing strike the code around it, such as the exit of the cell's scope."""
+        with self._lock:
+            self.sealed = True
+            self.pending = False
+        self.withdraw()
 
     def withdraw(self) -> None:
         """Take back a strike that has not been raised yet; in the gate's thread."""
@@ -181,7 +191,7 @@ class Interrupter:
         if cell is None or cell.state == "ended":
             return "ended"
         state = cell.state
-        if cell.is_showing:
+        if cell.is_showing or cell.gate.sealed:
             return "ended"
         if self.by_signal:
             self._handled, self._signalled = Pending(), cell
@@ -240,7 +250,7 @@ class Interrupter:
         """
         target = self._signalled
         cell = target or self.foreground
-        if cell is None or cell.state == "ended" or cell.is_showing:
+        if cell is None or cell.state == "ended" or cell.is_showing or cell.gate.sealed:
             self._noticed(cell)
             return
         if target is None and cell.cause is not None and time.monotonic() - self._handled_at < 2 * RESEND_S:
