@@ -37,14 +37,15 @@ def run(func: Callable[..., Awaitable[T]], args: tuple[Any, ...], settings: RunS
         ImportError: if the async library, uvloop or the GUI toolkit is not installed.
         RuntimeError: if a loop runs in this thread already.
         TypeError: if an option of the backend or of the host does not exist.
-        ValueError: if there is no such host.
+        ValueError: if there is no such backend or host.
     """
-    options = checked_backend_options(settings.backend, settings.backend_options)
+    backend = Backend(settings.backend)
+    options = checked_backend_options(backend, settings.backend_options)
     if settings.host is not None:
         from async_kernel.event_loop.host import make_host  # noqa: PLC0415 -- most kernels have none
 
-        return make_host(settings.host, settings.host_options).run(func, args, settings.backend, options)
-    return anyio.run(func, *args, backend=str(settings.backend), backend_options=options)
+        return make_host(settings.host, settings.host_options).run(func, args, backend, options)
+    return anyio.run(func, *args, backend=str(backend), backend_options=options)
 
 
 def checked_backend_options(backend: Backend, options: dict[str, Any] | None) -> dict[str, Any]:
