@@ -11,7 +11,7 @@ import sniffio
 import trio
 
 from async_kernel.event_loop import run as run_module
-from async_kernel.event_loop.run import run
+from async_kernel.event_loop.run import prepare, run
 from async_kernel.typing import Backend, RunSettings
 
 
@@ -90,7 +90,7 @@ def test_trio_that_is_not_there_is_named() -> None:
     code = """
 import sys
 sys.modules["trio"] = None
-from async_kernel.event_loop.run import run
+from async_kernel.event_loop.run import prepare, run
 from async_kernel.typing import RunSettings
 try:
     run(None, (), RunSettings())
@@ -107,3 +107,12 @@ def test_a_thread_that_runs_a_loop_runs_no_other() -> None:
 
     with pytest.raises(RuntimeError, match="Already running trio in this thread"):
         run(nested, (), RunSettings())
+
+
+def test_settings_are_checked_before_anything_runs() -> None:
+    with pytest.raises(TypeError, match="has no option 'speed'"):
+        prepare(RunSettings(backend_options={"speed": "high"}))
+    with pytest.raises(ValueError, match="there is no host 'gtk'"):
+        prepare(RunSettings(host="gtk"))
+    with pytest.raises(ValueError, match="curio"):
+        prepare(RunSettings(backend="curio"))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ Importable without trio, and without any GUI toolkit.
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,22 +21,29 @@ if TYPE_CHECKING:
 
     from async_kernel.typing import RunSettings
 
-__all__ = ["checked_backend_options", "run"]
+__all__ = ["checked_backend_options", "prepare", "run"]
 
 T = TypeVar("T")
 
 
 def run(func: Callable[..., Awaitable[T]], args: tuple[Any, ...], settings: RunSettings, /) -> T:
-    """Run ``await func(*args)`` in a new loop.
+    """Run ``await func(*args)`` in a new loop: :func:`prepare`, and then what that returns."""
+    return prepare(settings)(func, args)
+
+
+def prepare(settings: RunSettings, /) -> Callable[[Callable[..., Awaitable[T]], tuple[Any, ...]], T]:
+    """Check the settings, and make the host that they name.
 
     Args:
-        func: an async function.
-        args: of the call.
         settings: which loop, and which GUI hosts it (:class:`async_kernel.event_loop.host.Host`), if any.
+
+    Returns:
+        ``runner(func, args)``, to be called once, in this thread: runs ``await func(*args)``. It raises RuntimeError if
+        a loop runs in this thread already.
 
     Raises:
         ImportError: if the async library, uvloop or the GUI toolkit is not installed.
-        RuntimeError: if a loop runs in this thread already.
+        RuntimeError: if the toolkit cannot run in this thread or without a display.
         TypeError: if an option of the backend or of the host does not exist.
         ValueError: if there is no such backend or host.
     """
@@ -44,8 +52,12 @@ def run(func: Callable[..., Awaitable[T]], args: tuple[Any, ...], settings: RunS
     if settings.host is not None:
         from async_kernel.event_loop.host import make_host  # noqa: PLC0415 -- most kernels have none
 
-        return make_host(settings.host, settings.host_options).run(func, args, backend, options)
-    return anyio.run(func, *args, backend=str(backend), backend_options=options)
+        return partial(make_host(settings.host, settings.host_options).run, backend=backend, backend_options=options)
+
+    def runner(func: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+        return anyio.run(func, *args, backend=str(backend), backend_options=options)
+
+    return runner
 
 
 def checked_backend_options(backend: Backend, options: dict[str, Any] | None) -> dict[str, Any]:
