@@ -22,7 +22,7 @@ import sniffio
 from async_kernel.event_loop.host import Host
 from async_kernel.event_loop.run import run
 from async_kernel.lifetime.caller import Caller
-from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.lifetime.loop_token import current_loop_token, runs_here
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.typing import Backend, RunSettings
 
@@ -306,8 +306,12 @@ def callbacks_of_windows_reach_the_library() -> Any:
                 seen.append("call_soon")
                 done.set()
 
-            toolkit.after(1, lambda: caller.call_soon(work))
+            token = current_loop_token()
+            here: list[bool] = []
+            toolkit.after(1, lambda: here.append(runs_here(token)))
+            toolkit.after(2, lambda: caller.call_soon(work))
             await done.wait()
+            seen.append("a step" if here[0] else "between steps")
         if BACKEND is Backend.asyncio:
             over = asyncio.Event()
 

@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 import sniffio
 
-from async_kernel.lifetime.loop_token import LoopToken, Wake, context_for, current_loop_token
+from async_kernel.lifetime.loop_token import LoopToken, Wake, context_for, current_loop_token, runs_here
 from async_kernel.typing import Backend
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +173,24 @@ def test_a_token_does_not_keep_its_loop(anyio_backend: Any) -> None:
 def test_without_a_loop_there_is_none() -> None:
     with pytest.raises(RuntimeError):
         current_loop_token()
+
+
+async def test_tasks_and_what_the_loop_calls_run_here() -> None:
+    token = current_loop_token()
+    seen: list[bool] = [runs_here(token)]
+    token.call_soon(lambda: seen.append(runs_here(token)))
+    await turn(token)
+    seen.append(await anyio.to_thread.run_sync(runs_here, token))
+    assert seen == [True, True, False]
+
+
+def test_nothing_runs_here_between_loops(anyio_backend: Any) -> None:
+    backend, options = anyio_backend
+
+    async def main() -> LoopToken:
+        return current_loop_token()
+
+    assert runs_here(anyio.run(main, backend=backend, backend_options=options)) is False
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import RunVar
 
-__all__ = ["LoopToken", "Wake", "context_for", "current_loop_token"]
+__all__ = ["LoopToken", "Wake", "context_for", "current_loop_token", "runs_here"]
 
 
 class LoopToken(Protocol):
@@ -88,6 +88,20 @@ def current_loop_token(failed: Callable[[BaseException], object] | None = None) 
     if library == "trio":
         return _trio_token(failed)
     return _asyncio_token(failed)
+
+
+def runs_here(token: LoopToken) -> bool:
+    """Whether this code is part of a step of that loop, so that it may use what belongs to the loop directly.
+
+    Being in its thread is not enough: a signal handler, or a callback of a GUI that hosts the loop, may run between two
+    steps. Those go through :meth:`LoopToken.call_soon` as other threads do.
+    """
+    if token.thread_id != threading.get_ident():
+        return False
+    try:
+        return sniffio.current_async_library() == token.backend
+    except sniffio.AsyncLibraryNotFoundError:
+        return False
 
 
 class _TrioToken:
