@@ -93,8 +93,9 @@ def current_loop_token(failed: Callable[[BaseException], object] | None = None) 
 def runs_here(token: LoopToken) -> bool:
     """Whether this code is part of a step of that loop, so that it may use what belongs to the loop directly.
 
-    Being in its thread is not enough: a signal handler, or a callback of a GUI that hosts the loop, may run between two
-    steps. Those go through :meth:`LoopToken.call_soon` as other threads do.
+    Being in its thread is not enough: a callback of a GUI that hosts the loop runs there between two steps, and goes
+    through :meth:`LoopToken.call_soon` as other threads do. A signal handler cannot be told from the step that it
+    interrupts; it always does so.
     """
     if token.thread_id != threading.get_ident():
         return False
