@@ -12,7 +12,6 @@ import itertools
 import threading
 import time
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import anyio
 import anyio.lowlevel
 
-from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.lifetime.loop_token import context_for, current_loop_token
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.cells import current_cell
@@ -103,7 +102,7 @@ class SessionNursery:
         if threading.get_ident() == self._token.thread_id:
             self.start_noted(self._session.new_task(_name(fn, name), on_error), fn, args)
         else:
-            context = copy_context()
+            context = context_for(self._token.backend)
             start = partial(self.start_soon, fn, *args, name=name, on_error=on_error)
             self._token.call_soon(context.run, start)
 
