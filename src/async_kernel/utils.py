@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from async_kernel.protocol import tags as cell_tags
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.names import current_session
+from async_kernel.shell.background.names import current_session
 from async_kernel.shell.user_io.diverting import diverted
 from async_kernel.slot import slot
 from async_kernel.typing import NoValue, NoValueType

@@ -17,7 +17,7 @@ from tests.fakes import RecordingWire, execute, request
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.cells.cell import Cell
 
 
 class ScriptShell(BaseShell[Any]):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.background import BackgroundTask
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.background.session import BackgroundTask
+    from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content
 
 __all__ = ["cancel", "cancel_any", "cancel_ids"]

@@ -1,6 +1,6 @@
 """execute_request: from the lane into a cell and back.
 
-A request becomes a :class:`~async_kernel.shell.cells.Cell`, the shell runs it behind the cell's gate, and what became of
+A request becomes a :class:`~async_kernel.shell.cells.cell.Cell`, the shell runs it behind the cell's gate, and what became of
 it is the reply. When a cell fails and its client asked for it (``stop_on_error``), everything that is queued at that
 moment is answered ``aborted``.
 """
@@ -21,7 +21,7 @@ from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.fields import field
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.cells import Cell
+from async_kernel.shell.cells.cell import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -159,9 +159,7 @@ def abort(kernel: Kernel[Any], request: Request, *, cause: str | None = None, re
         current_request.reset(token)
 
 
-def _reply_aborted(
-    kernel: Kernel[Any], request: Request, cause: str | None = None, reason: str | None = None
-) -> None:
+def _reply_aborted(kernel: Kernel[Any], request: Request, cause: str | None = None, reason: str | None = None) -> None:
     why = "not run, because an earlier cell failed or the kernel is closing" if cause is None else f"not run: {cause}"
     content: Content = {
         "status": "aborted",

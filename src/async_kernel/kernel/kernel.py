@@ -35,8 +35,8 @@ from async_kernel.kernel.thread_cells import ThreadCells
 from async_kernel.lifetime.caller import Caller
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
-from async_kernel.shell import names
-from async_kernel.shell.lane import Lane
+from async_kernel.shell.background import names
+from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
 from async_kernel.typing import Backend, MsgType
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.base import BaseShell
-    from async_kernel.shell.cells import Cause, Cell
-    from async_kernel.shell.interrupts import Interrupted
+    from async_kernel.shell.cells.cell import Cause, Cell
+    from async_kernel.shell.cells.interrupts import Interrupted
     from async_kernel.typing import Content, Header
 
 __all__ = ["Kernel"]

@@ -14,10 +14,10 @@ import anyio
 
 from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.loop_token import current_loop_token
-from async_kernel.shell.background import Session
-from async_kernel.shell.interrupts import Interrupter
-from async_kernel.shell.lane import Lane
-from async_kernel.shell.names import current_session
+from async_kernel.shell.background.names import current_session
+from async_kernel.shell.background.session import Session
+from async_kernel.shell.cells.interrupts import Interrupter
+from async_kernel.shell.cells.lane import Lane
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Header
 
 __all__ = ["ShellLane"]
@@ -184,6 +184,6 @@ def _supervised(token: LoopToken, session: Session) -> AbstractAsyncContextManag
     """The supervision of tasks that cells start past the session nursery, where the library has such."""
     if token.backend != Backend.asyncio:
         return nullcontext()
-    from async_kernel.shell.asyncio_tasks import supervised  # noqa: PLC0415 -- it imports asyncio
+    from async_kernel.shell.background.asyncio_tasks import supervised  # noqa: PLC0415 -- it imports asyncio
 
     return supervised(session.failed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
-from async_kernel.shell.cells import is_machinery
+from async_kernel.shell.cells.cell import is_machinery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.background import BackgroundTask
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.background.session import BackgroundTask
+    from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content
 
 __all__ = ["BLOCKED_S", "task_tree", "tree_of"]

@@ -1,14 +1,14 @@
 """Running the user's code: cells in their scopes, the lane that they queue in, the session's background tasks.
 
 ``BaseShell`` needs no IPython; ``IPShell`` is looked up lazily. ``nursery``, ``session`` and ``cell`` are the names that user
-code has for what is around it (:mod:`async_kernel.shell.names`).
+code has for what is around it (:mod:`async_kernel.shell.background.names`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from async_kernel.shell.names import cell, nursery, session
+from async_kernel.shell.background.names import cell, nursery, session
 
 if TYPE_CHECKING:
     from async_kernel.shell.base import BaseShell

@@ -17,7 +17,7 @@ from async_kernel.slot import HasInterface, T_interface_co
 
 if TYPE_CHECKING:
     from async_kernel.protocol.wire import Wire
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content
 
 __all__ = ["BaseShell"]
@@ -83,7 +83,9 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
         """The content of a complete_reply; ``cursor_pos`` counts unicode characters."""
         return {"status": "ok", "matches": [], "cursor_start": cursor_pos, "cursor_end": cursor_pos, "metadata": {}}
 
-    def inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()) -> Content:
+    def inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
+    ) -> Content:
         """The content of an inspect_reply."""
         return {"status": "ok", "found": False, "data": {}, "metadata": {}}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.completer import ProvisionalCompleterWarning, rectify_completions
 from IPython.utils.tokenutil import token_at_cursor
 
-from async_kernel.shell.json_ready import json_ready
+from async_kernel.shell.showing.json_ready import json_ready
 
 if TYPE_CHECKING:
     from IPython.core.completer import Completion

@@ -25,19 +25,20 @@ from traitlets import Bool, Instance, Integer, Type, Unicode, default
 
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.protocol.request import current_request
-from async_kernel.shell import introspection, magics, payloads
+from async_kernel.shell import introspection, magics
 from async_kernel.shell.base import BaseShell
-from async_kernel.shell.commands import RunsCommands
+from async_kernel.shell.commands.mixin import RunsCommands
 from async_kernel.shell.debugging import cell_pdb, debuggers_of_cells
-from async_kernel.shell.display import CellDisplayHook, CellDisplayPublisher, Outlet
-from async_kernel.shell.errors import ShowsErrors
 from async_kernel.shell.history import CellHistory
 from async_kernel.shell.ipython import InteractiveShell, ZMQExitAutocall, display
-from async_kernel.shell.json_ready import json_ready, mime_ready
 from async_kernel.shell.magics.gui import check_backend, enable_gui, inline_figures
-from async_kernel.shell.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
-from async_kernel.shell.running import RunsCode
-from async_kernel.shell.transforming import PlainPython
+from async_kernel.shell.running.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
+from async_kernel.shell.running.run_cell import RunsCode
+from async_kernel.shell.running.transforming import PlainPython
+from async_kernel.shell.showing import payloads
+from async_kernel.shell.showing.display import CellDisplayHook, CellDisplayPublisher, Outlet
+from async_kernel.shell.showing.errors import ShowsErrors
+from async_kernel.shell.showing.json_ready import json_ready, mime_ready
 from async_kernel.slot import T_interface_co
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from async_kernel.protocol.wire import Wire
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content
 
 __all__ = ["IPShell"]

@@ -9,11 +9,11 @@ from IPython.core.error import UsageError
 
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.times import seconds
-from async_kernel.shell.concurrent import run_in_thread, start_task
-from async_kernel.shell.evaluating import value_of
+from async_kernel.shell.background.tree_view import bundle
 from async_kernel.shell.ipython import Magics, cell_magic, display, line_cell_magic, line_magic, magics_class
-from async_kernel.shell.running import AwaitedMagic
-from async_kernel.shell.tree_view import bundle
+from async_kernel.shell.running.concurrent import run_in_thread, start_task
+from async_kernel.shell.running.evaluating import value_of
+from async_kernel.shell.running.run_cell import AwaitedMagic
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.error import UsageError
 
-from async_kernel.shell import payloads
 from async_kernel.shell.ipython import Magics, display, line_magic, magics_class, page
+from async_kernel.shell.showing import payloads
 
 if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell

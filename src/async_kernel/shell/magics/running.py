@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from async_kernel.shell.capture import captured
-from async_kernel.shell.evaluating import compiled, evaluate
 from async_kernel.shell.ipython import (
     DisplayHook,
     Magics,
@@ -20,8 +18,10 @@ from async_kernel.shell.ipython import (
     needs_local_scope,
     no_var_expand,
 )
-from async_kernel.shell.running import AwaitedMagic
-from async_kernel.shell.runs import current_run
+from async_kernel.shell.running.capture import captured
+from async_kernel.shell.running.evaluating import compiled, evaluate
+from async_kernel.shell.running.run_cell import AwaitedMagic
+from async_kernel.shell.running.runs import current_run
 
 if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell

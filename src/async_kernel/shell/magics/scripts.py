@@ -76,7 +76,7 @@ class CellScriptMagics(_Base):
             err(done.stderr.decode("utf-8", "replace"))
             code = done.returncode
         else:
-            from async_kernel.shell.system import run_child  # noqa: PLC0415 -- POSIX
+            from async_kernel.shell.commands.system import run_child  # noqa: PLC0415 -- POSIX
 
             code = run_child(command, out=out, err=err, stdin=script)
         self.shell.user_ns["_exit_code"] = code
@@ -124,7 +124,7 @@ class CellScriptMagics(_Base):
                 process.kill()
                 process.wait()
             else:
-                from async_kernel.shell.system import end_group  # noqa: PLC0415 -- as above
+                from async_kernel.shell.commands.system import end_group  # noqa: PLC0415 -- as above
 
                 end_group(process)
 

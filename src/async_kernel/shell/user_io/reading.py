@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.cells import current_cell
+from async_kernel.shell.cells.cell import current_cell
 
 if TYPE_CHECKING:
     from async_kernel.protocol.request import Request

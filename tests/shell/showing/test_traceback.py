@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_kernel.shell.traceback import CellTB, trim
+from async_kernel.shell.showing.traceback import CellTB, trim
 from tests.shell.kernels import Ran, ip_session
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ async def test_wide_and_deep_groups_are_cut(tmp_path: Path) -> None:
 
 
 def test_trim_keeps_a_traceback_that_has_nothing_else() -> None:
-    from async_kernel.shell.json_ready import json_ready
+    from async_kernel.shell.showing.json_ready import json_ready
 
     class Odd:
         def __repr__(self) -> str:

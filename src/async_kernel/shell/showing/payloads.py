@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.shell.ipython import PayloadManager
-from async_kernel.shell.runs import current_run
+from async_kernel.shell.running.runs import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any, cast
 
 from async_kernel.protocol.errors import error_content
-from async_kernel.shell.cancellation import is_cancellation
-from async_kernel.shell.highlighting import formatter_for, prepare_lines
+from async_kernel.shell.cells.cancellation import is_cancellation
 from async_kernel.shell.ipython import AutoFormattedTB
+from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
 
 __all__ = ["CellTB", "trim"]
 

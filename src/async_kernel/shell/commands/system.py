@@ -23,7 +23,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from async_kernel.shell.cells import current_cell
+from async_kernel.shell.cells.cell import current_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from async_kernel.shell.system import run_child
+from async_kernel.shell.commands.system import run_child
 from tests.shell.kernels import ip_session
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name != "posix", reason="POSIX")]

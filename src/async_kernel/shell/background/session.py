@@ -22,8 +22,8 @@ import anyio.lowlevel
 from async_kernel.lifetime.loop_token import context_for, current_loop_token
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.cells import current_cell
-from async_kernel.shell.native import native_task
+from async_kernel.shell.cells.cell import current_cell
+from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator

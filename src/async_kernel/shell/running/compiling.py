@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.compilerop import PyCF_MASK
 
-from async_kernel.shell.namespace import DISPLAY_NAME
+from async_kernel.shell.running.namespace import DISPLAY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable

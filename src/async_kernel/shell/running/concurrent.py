@@ -16,11 +16,11 @@ import outcome
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.background import Session
-from async_kernel.shell.cells import Cancelled, current_cell
-from async_kernel.shell.evaluating import value_of
-from async_kernel.shell.interrupts import Gate
-from async_kernel.shell.names import current_session, session
+from async_kernel.shell.background.names import current_session, session
+from async_kernel.shell.background.session import Session
+from async_kernel.shell.cells.cell import Cancelled, current_cell
+from async_kernel.shell.cells.interrupts import Gate
+from async_kernel.shell.running.evaluating import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator

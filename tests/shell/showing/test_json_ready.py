@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from async_kernel.shell.json_ready import json_ready, mime_ready
+from async_kernel.shell.showing.json_ready import json_ready, mime_ready
 
 
 class Odd:

@@ -19,8 +19,8 @@ from traitlets import Bool
 
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.ipython import DisplayHook, DisplayPublisher, HistoryOutput
-from async_kernel.shell.json_ready import json_ready, mime_ready
-from async_kernel.shell.runs import current_run
+from async_kernel.shell.running.runs import current_run
+from async_kernel.shell.showing.json_ready import json_ready, mime_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

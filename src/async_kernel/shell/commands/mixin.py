@@ -28,7 +28,7 @@ class RunsCommands(InteractiveShell):
         if sys.platform == "win32":
             super().system(self.var_expand(cmd, depth=1))
             return
-        from async_kernel.shell.system import run_child, shell_command  # noqa: PLC0415 -- POSIX
+        from async_kernel.shell.commands.system import run_child, shell_command  # noqa: PLC0415 -- POSIX
 
         expanded = self._foreground(cmd, depth=1)
         code = run_child(shell_command(expanded), out=_to_stdout, err=_to_stderr, terminal=True)
@@ -49,7 +49,7 @@ class RunsCommands(InteractiveShell):
         """
         if sys.platform == "win32":
             return super().getoutput(cmd, split, depth + 1)
-        from async_kernel.shell.system import run_child, shell_command  # noqa: PLC0415 -- as above
+        from async_kernel.shell.commands.system import run_child, shell_command  # noqa: PLC0415 -- as above
 
         expanded = self._foreground(cmd, depth=depth + 1)
         pieces: list[str] = []

@@ -14,13 +14,13 @@ from IPython.core.error import UsageError
 
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.ipython import InteractiveShell
-from async_kernel.shell.runs import current_run
-from async_kernel.shell.traceback import CellTB, trim
+from async_kernel.shell.running.runs import current_run
+from async_kernel.shell.showing.traceback import CellTB, trim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from async_kernel.shell.display import Outlet
+    from async_kernel.shell.showing.display import Outlet
     from async_kernel.typing import Content
 
 __all__ = ["ShowsErrors"]

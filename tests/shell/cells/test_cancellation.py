@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from async_kernel.shell.cancellation import being_cancelled, first_cancellation, is_cancellation
+from async_kernel.shell.cells.cancellation import being_cancelled, first_cancellation, is_cancellation
 
 pytestmark = pytest.mark.anyio
 

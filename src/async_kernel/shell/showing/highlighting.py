@@ -5,7 +5,7 @@ of rules again; IPython makes a new formatter for every error. Together that too
 (measured: 12 ms, and 5 ms with this). Here are one lexer class and a formatter for each theme; what they give is the
 same text.
 
-Used by :mod:`async_kernel.shell.traceback` only. pygments is imported with the first error.
+Used by :mod:`async_kernel.shell.showing.traceback` only. pygments is imported with the first error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def formatter_for(theme_name: str, highlight: str) -> Any:
     from pygments.token import Token  # noqa: PLC0415
 
     theme: Any = theme_table[theme_name]
-    style = cast("Any", stack_data).style_with_executing_node(theme.as_pygments_style(), theme.extra_style.get(Token.TbHighlight, highlight))
+    style = cast("Any", stack_data).style_with_executing_node(
+        theme.as_pygments_style(), theme.extra_style.get(Token.TbHighlight, highlight)
+    )
     return cast("Any", Terminal256Formatter(style=style))
 
 

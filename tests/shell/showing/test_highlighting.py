@@ -9,8 +9,8 @@ import pytest
 from IPython.core.ultratb import AutoFormattedTB
 from stack_data import FrameInfo
 
-from async_kernel.shell.highlighting import formatter_for, prepare_lines
-from async_kernel.shell.traceback import CellTB
+from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
+from async_kernel.shell.showing.traceback import CellTB
 
 if TYPE_CHECKING:
     from collections.abc import Callable

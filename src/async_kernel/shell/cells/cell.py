@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
-from async_kernel.shell.interrupts import Gate
-from async_kernel.shell.native import native_task
+from async_kernel.shell.cells.interrupts import Gate
+from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cell_nursery import CellNursery
+    from async_kernel.shell.cells.nursery import CellNursery
 
 __all__ = ["Cancelled", "Cause", "Cell", "current_cell", "is_machinery", "user_traceback"]
 
@@ -135,8 +135,8 @@ class Cell:
     def nursery(self) -> CellNursery:
         """Children that the cell waits for."""
         if self.children is None:
-            from async_kernel.shell.cell_nursery import CellNursery  # noqa: PLC0415 -- most cells have no children
-            from async_kernel.shell.names import session  # noqa: PLC0415
+            from async_kernel.shell.background.names import session  # noqa: PLC0415
+            from async_kernel.shell.cells.nursery import CellNursery  # noqa: PLC0415 -- most cells have no children
 
             self.children = CellNursery(self, session.start_host)
         return self.children

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from async_kernel.lifetime.loop_token import LoopToken
-    from async_kernel.shell.cells import Cause, Cell
+    from async_kernel.shell.cells.cell import Cause, Cell
 
 __all__ = ["Gate", "Interrupter", "Interrupted"]
 
@@ -297,7 +297,7 @@ def raise_sigint_in_main_thread() -> None:
 
 def _in_child_of(cell: Cell) -> bool:
     """Whether what runs now is a task of the cell's own: a nursery child of its code."""
-    from async_kernel.shell.cells import current_cell  # noqa: PLC0415 -- cell imports this module
+    from async_kernel.shell.cells.cell import current_cell  # noqa: PLC0415 -- cell imports this module
 
     if current_cell.get() is not cell:
         return False

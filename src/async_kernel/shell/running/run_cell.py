@@ -1,7 +1,7 @@
 """Running code: from the text of a cell to what it displays or raises.
 
 :class:`RunsCode` is IPython's ``run_cell`` family for a kernel. Code runs in the task that calls
-``run_cell_async``; what belongs to one run is in :data:`~async_kernel.shell.runs.current_run`, so that runs may
+``run_cell_async``; what belongs to one run is in :data:`~async_kernel.shell.running.runs.current_run`, so that runs may
 overlap. The order is IPython's: transform the text, remember it, parse, transform the tree, compile, run. All
 statements of a cell are compiled before the first one runs.
 
@@ -21,20 +21,20 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from async_kernel.shell.cancellation import being_cancelled, first_cancellation, is_cancellation
-from async_kernel.shell.cells import current_cell
-from async_kernel.shell.compiling import await_magics, compile_nodes
+from async_kernel.shell.cells.cancellation import being_cancelled, first_cancellation, is_cancellation
+from async_kernel.shell.cells.cell import current_cell
 from async_kernel.shell.ipython import CapturingDisplayHook, ExecutionInfo, ExecutionResult, InteractiveShell
-from async_kernel.shell.namespace import acting
-from async_kernel.shell.runs import Run, current_run
-from async_kernel.shell.traceback import trim
+from async_kernel.shell.running.compiling import await_magics, compile_nodes
+from async_kernel.shell.running.namespace import acting
+from async_kernel.shell.running.runs import Run, current_run
+from async_kernel.shell.showing.traceback import trim
 
 if TYPE_CHECKING:
     import ast
     from collections.abc import Coroutine, Generator
     from types import CodeType
 
-    from async_kernel.shell.transforming import PlainPython
+    from async_kernel.shell.running.transforming import PlainPython
 
 __all__ = ["AwaitedMagic", "RunsCode"]
 
@@ -287,7 +287,7 @@ class RunsCode(InteractiveShell):
     runcode = run_code
 
     def show_value(self, value: object) -> None:
-        """Show the value of an expression: called in the code of cells, see :mod:`async_kernel.shell.compiling`."""
+        """Show the value of an expression: called in the code of cells, see :mod:`async_kernel.shell.running.compiling`."""
         __tracebackhide__ = __debuggerskip__ = True
         hook = sys.displayhook
         if isinstance(hook, CapturingDisplayHook) and getattr(hook, "shell", None) is self:

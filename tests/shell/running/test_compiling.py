@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from IPython.core.compilerop import CachingCompiler
 
-from async_kernel.shell.compiling import await_magics, compile_nodes, compile_value
-from async_kernel.shell.namespace import DISPLAY_NAME
+from async_kernel.shell.running.compiling import await_magics, compile_nodes, compile_value
+from async_kernel.shell.running.namespace import DISPLAY_NAME
 
 if TYPE_CHECKING:
     from types import CodeType

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from async_kernel.shell.cells import Cell
+    from async_kernel.shell.cells.cell import Cell
 
 __all__ = ["CellNursery"]
 

@@ -9,7 +9,7 @@ import ast
 import inspect
 from typing import TYPE_CHECKING, Any, cast
 
-from async_kernel.shell.compiling import await_magics, compile_value
+from async_kernel.shell.running.compiling import await_magics, compile_value
 
 if TYPE_CHECKING:
     from types import CodeType

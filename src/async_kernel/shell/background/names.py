@@ -10,10 +10,10 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from async_kernel.shell.cells import current_cell
+from async_kernel.shell.cells.cell import current_cell
 
 if TYPE_CHECKING:
-    from async_kernel.shell.background import Session
+    from async_kernel.shell.background.session import Session
 
 __all__ = ["cell", "current_session", "nursery", "session"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from async_kernel.shell.interrupts import Gate, Interrupter
+from async_kernel.shell.cells.interrupts import Gate, Interrupter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

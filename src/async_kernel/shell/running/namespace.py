@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.ipython import BuiltinTrap, DisplayTrap, display
-from async_kernel.shell.runs import current_run
+from async_kernel.shell.running.runs import current_run
 
 if TYPE_CHECKING:
     from collections.abc import Generator

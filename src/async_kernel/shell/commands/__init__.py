@@ -1,0 +1,1 @@
+"""System commands of a cell: ``!command`` and what magics start."""

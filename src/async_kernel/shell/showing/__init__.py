@@ -1,0 +1,1 @@
+"""What a cell shows: displays and results, errors and their tracebacks, payloads for the front end."""
