@@ -1,7 +1,8 @@
 """Shared fixtures: kernels of either backend in homes of their own, and clients of them.
 
-A kernel is shared by the tests of a module (``client``), or is a test's own (``own_kernel``, ``start``). Whatever a test
-does, its process has ended when the fixture has. The log of every kernel that a failing test used is in its report.
+A kernel is shared by the tests of a module (``client``), or is a test's own (``own_kernel``, ``start``). Whatever a
+test does, its process has ended when the fixture has. The log of every kernel that
+a failing test used is in its report.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from async_kernel.typing import Channel
 _numbers = itertools.count(1)
 
 
-def request(msg_type: str, *, channel: Channel = Channel.shell, metadata: dict[str, Any] | None = None, **content: Any) -> Request:
+def request(
+    msg_type: str, *, channel: Channel = Channel.shell, metadata: dict[str, Any] | None = None, **content: Any
+) -> Request:
     """A request as if a client had sent it."""
     number = next(_numbers)
     header: Any = {
@@ -64,14 +66,18 @@ class RecordingWire:
         self._changed.set()
         self._changed = anyio.Event()
 
-    def publish(self, msg_type: str, content: Any, *, parent: Any, metadata: Any = None, buffers: Any = (), topic: Any = None) -> None:
+    def publish(
+        self, msg_type: str, content: Any, *, parent: Any, metadata: Any = None, buffers: Any = (), topic: Any = None
+    ) -> None:
         self._add(Sent(msg_type, dict(content), (parent or {}).get("msg_id"), dict(metadata or {})))
 
     def stream(self, name: str, text: str, *, parent: Any) -> None:
         self._add(Sent("stream", {"name": name, "text": text}, (parent or {}).get("msg_id")))
 
     def reply(self, request: Request, content: Any, *, metadata: Any = None, buffers: Any = ()) -> None:
-        self._add(Sent(request.msg_type.replace("request", "reply"), dict(content), request.msg_id, dict(metadata or {})))
+        self._add(
+            Sent(request.msg_type.replace("request", "reply"), dict(content), request.msg_id, dict(metadata or {}))
+        )
 
     def ask_input(self, request: Request, prompt: str, answer: Any, *, password: bool = False) -> None:
         self.questions.append((request, prompt, answer, password))

@@ -231,7 +231,9 @@ HOMES = [
         ("lifetime/", "event_loop/", "shell/cells/interrupts.py", "interface/base.py"),  # a browser has none
     ),
     # What supervises the user's asyncio tasks is imported when cells run on asyncio.
-    Home(("asyncio",), ("shell/background/asyncio_tasks.py", "event_loop/asyncio_guest.py"), ("lifetime/", "event_loop/")),
+    Home(
+        ("asyncio",), ("shell/background/asyncio_tasks.py", "event_loop/asyncio_guest.py"), ("lifetime/", "event_loop/")
+    ),
     Home(("IPython",), ("shell/", "interface/ip_app.py")),
     Home(("threading.Thread",), ("lifetime/owned_thread.py",)),
     Home(("psutil",), (), ("interface/", "kernel/")),

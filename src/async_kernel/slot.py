@@ -43,7 +43,7 @@ class InterfaceSlot:
         """
         with self._lock:
             if self._interface is not None and self._interface is not interface:
-                msg = f"An interface already exists in this process: {self._interface!r}. Stop it before making another."
+                msg = f"An interface already exists in this process: {self._interface!r}. Stop it first."
                 raise RuntimeError(msg)
             self._interface = interface
 
@@ -75,7 +75,10 @@ class HasInterface(Generic[T_interface_co]):
         super().__init_subclass__(**kwargs)
         lost = [name for name in HasInterface._owned_names if getattr(cls, name) is not getattr(HasInterface, name)]
         if len(lost) == len(HasInterface._owned_names):
-            msg = f"{cls.__name__}: 'parent' and 'config' are not those of HasInterface. Tip: make HasInterface the left-most base."
+            msg = (
+                f"{cls.__name__}: 'parent' and 'config' are not those of HasInterface. "
+                "Tip: make HasInterface the left-most base."
+            )
             raise TypeError(msg)
         if lost:
             msg = f"{cls.__name__}: {lost[0]!r} is not that of HasInterface and must not be replaced."
@@ -83,7 +86,7 @@ class HasInterface(Generic[T_interface_co]):
         if issubclass(cls, Configurable):
             configurable_classes.insert(0, cls)
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 -- the class says it
         interface = slot.get()
         if interface is None:
             msg = f"{cls.__name__} belongs to an interface and there is none: make it inside `async with Interface()`."

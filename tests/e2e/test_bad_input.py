@@ -1,7 +1,8 @@
-"""Whatever arrives: it is logged once with what was wrong, nothing is executed, and the next valid request is answered."""
+"""Whatever arrives: it is logged once with its fault, nothing is executed, the next valid request is answered."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -157,10 +158,8 @@ def test_what_was_wrong_is_in_the_log(own_kernel: KernelProcess, ours: None) -> 
     ids=["HTTP", "half a greeting", "zeros", "nothing"],
 )
 def test_connections_that_are_none(client: Client, wild: Wild, channel: str, data: bytes) -> None:
-    try:
+    with contextlib.suppress(ConnectionError):  # it may hang up first
         wild.raw(channel, data)
-    except ConnectionError:
-        pass  # it hung up first
     unharmed(client)
 
 

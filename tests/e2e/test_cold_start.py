@@ -1,7 +1,7 @@
 """A client that starts a kernel and sends at once loses neither its first request nor its first idle.
 
-``ASYNC_KERNEL_STARTS=200`` makes the number of starts that a release wants to see; a few are enough to notice a fault that is
-no rare one.
+``ASYNC_KERNEL_STARTS=200`` makes the number of starts that a release wants to see; a few are enough to notice a
+fault that is no rare one.
 """
 
 from __future__ import annotations

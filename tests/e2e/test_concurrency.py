@@ -29,7 +29,13 @@ def metadata(client: Client, msg_id: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("first_line", "options"),
-    [("# task\n", {}), ("", {"tags": ["task"]}), ("", {"run_mode": "task"}), ("# thread\n", {}), ("", {"tags": ["thread"]})],
+    [
+        ("# task\n", {}),
+        ("", {"tags": ["task"]}),
+        ("", {"run_mode": "task"}),
+        ("# thread\n", {}),
+        ("", {"tags": ["thread"]}),
+    ],
 )
 def test_a_concurrent_cell_runs_while_another_awaits(client: Client, first_line: str, options: dict[str, Any]) -> None:
     waiting = client.start(WAITS)
@@ -193,7 +199,10 @@ def test_an_interrupt_leaves_concurrent_cells_alone_and_a_second_does_not(own_ke
 
 
 def test_a_cell_waits_for_the_children_in_its_nursery(client: Client) -> None:
-    code = "import anyio\nasync def child():\n    await anyio.sleep(0.02)\n    print('child')\ncell.nursery.start_soon(child)\nprint('code')"
+    code = (
+        "import anyio\nasync def child():\n    await anyio.sleep(0.02)\n    print('child')\n"
+        "cell.nursery.start_soon(child)\nprint('code')"
+    )
     assert client.run(code).stdout == "code\nchild\n"
 
 
@@ -212,7 +221,10 @@ def test_a_failed_background_task_is_shown_in_its_cell_and_kept(client: Client) 
 
 
 def test_a_task_can_be_restarted_when_it_fails(client: Client) -> None:
-    code = "tries = []\nasync def task():\n    tries.append(1)\n    if len(tries) < 3: raise ValueError\nnursery.start_soon(task, on_error='restart')"
+    code = (
+        "tries = []\nasync def task():\n    tries.append(1)\n    if len(tries) < 3: raise ValueError\n"
+        "nursery.start_soon(task, on_error='restart')"
+    )
     client.run(code)
     client.run("await session.all_ended()")
     assert client.run("len(tries)").text == "3"
@@ -274,7 +286,9 @@ def test_fifty_subshells_leave_no_thread(client: Client) -> None:
 
 
 def test_the_task_tree_shows_where_each_waits(client: Client) -> None:
-    cell = client.start("# task\nimport anyio\nasync def sleeper():\n    print('ready')\n    await anyio.sleep(3600)\nawait sleeper()")
+    cell = client.start(
+        "# task\nimport anyio\nasync def sleeper():\n    print('ready')\n    await anyio.sleep(3600)\nawait sleeper()"
+    )
     client.printed(cell, "ready")
     reply = client.request("task_tree_request", {"stacks": True}, channel="control").reply
     nodes, found = [reply["tree"]], []
@@ -292,7 +306,8 @@ def test_the_task_tree_is_there_while_the_loop_is_blocked(client: Client) -> Non
     cell = client.start("import time\nprint('ready')\nt = time.monotonic()\nwhile True: time.sleep(0.01)")
     client.printed(cell, "ready")
     reply = client.until(
-        lambda: (r := client.request("task_tree_request", {}, channel="control").reply)["blocked"] and r, "a blocked loop"
+        lambda: (r := client.request("task_tree_request", {}, channel="control").reply)["blocked"] and r,
+        "a blocked loop",
     )
     assert reply["blocked"]["cell"] == cell
     assert reply["blocked"]["stack"][-1]["line"] == 4

@@ -87,7 +87,9 @@ def test_output_while_a_cell_runs(console: Terminal, snippets: Snippets) -> None
     assert "\nfirst\nsecond\n" in console.type(code, see="In [2]:")
 
 
-def test_a_console_attaches_to_a_program(home: Home, subject: Subject, backend: str, tmp_path: Path, ours: None) -> None:
+def test_a_console_attaches_to_a_program(
+    home: Home, subject: Subject, backend: str, tmp_path: Path, ours: None
+) -> None:
     program = f"""
 import sys, anyio
 from async_kernel import Interface

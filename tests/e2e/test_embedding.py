@@ -1,4 +1,4 @@
-"""A kernel inside somebody's program: clients attach to its loop and its objects, and the program keeps all that is its own."""
+"""A kernel inside somebody's program: clients attach to its loop and objects, the program keeps all that is its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def belongings():
         "builtins": dict(vars(builtins)),
         "getpass": getpass.getpass,
         "hooks": (sys.displayhook, sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning),
-        "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)],
+        "handlers": [signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGCHLD")],
         "path": list(sys.path),
         "environment": dict(os.environ),
         "folder": os.getcwd(),
@@ -73,7 +73,9 @@ def program(home: Home, backend: str, tmp_path: Path) -> Generator[Start]:
     started: list[KernelProcess] = []
 
     def start(body: str) -> KernelProcess:
-        source = PROGRAM.replace("{body}", textwrap.indent(textwrap.dedent(body), "    ")).replace("{trio}", str(backend == "trio"))
+        source = PROGRAM.replace("{body}", textwrap.indent(textwrap.dedent(body), "    ")).replace(
+            "{trio}", str(backend == "trio")
+        )
         process = start_program(home, source, folder=tmp_path, connection_file=tmp_path / "connection.json")
         started.append(process)
         return process
@@ -95,7 +97,8 @@ def ends(process: KernelProcess) -> str:
 def test_cells_run_in_the_programs_loop_with_its_objects(program: Start) -> None:
     process = program("""
         done = anyio.Event()
-        namespace = {"done": done, "numbers": [1], "main_thread": threading.get_ident(), "loop": anyio.lowlevel.current_token()}
+        namespace = {"done": done, "numbers": [1], "main_thread": threading.get_ident()}
+        namespace["loop"] = anyio.lowlevel.current_token()
         async with Interface(OPTIONS, user_ns=namespace) as interface:
             assert interface.connection_file == FILE
             assert interface.kernel.shell.user_ns is namespace
@@ -124,7 +127,9 @@ def test_output_of_the_program_is_its_own(program: Start) -> None:
             await done.wait()
     """)
     client = process.client()
-    result = client.run("import sys, anyio\nprint('from a cell')\nawait anyio.sleep(0.02)\nsys.stderr.write('error of a cell');")
+    result = client.run(
+        "import sys, anyio\nprint('from a cell')\nawait anyio.sleep(0.02)\nsys.stderr.write('error of a cell');"
+    )
     assert (result.stdout, result.stderr) == ("from a cell\n", "error of a cell")
     assert client.run("display(1)").kinds == ["busy", "execute_input", "display_data", "idle"]
     client.start("done.set()")
@@ -249,12 +254,19 @@ def test_it_is_stopped_from_anywhere(program: Start, how: str) -> None:
         print("stopped", interface.stopped.done())
     """)
     client = process.client()
-    stop = {"a cell": "stop()", "a thread": "import threading; threading.Thread(target=stop).start()", "the program": ""}
+    stop = {
+        "a cell": "stop()",
+        "a thread": "import threading; threading.Thread(target=stop).start()",
+        "the program": "",
+    }
     client.start(f"from async_kernel import Interface\nstop = Interface.instance().stop\ndone.set()\n{stop[how]}")
     assert "stopped True" in ends(process)
 
 
-@pytest.mark.parametrize("code", ["while True: pass", "import time\nwhile True: time.sleep(0.01)", "def f():\n    while True: sum(range(100))\nf()"])
+@pytest.mark.parametrize(
+    "code",
+    ["while True: pass", "import time\nwhile True: time.sleep(0.01)", "def f():\n    while True: sum(range(100))\nf()"],
+)
 def test_a_blocking_cell_is_interrupted_without_a_signal_handler(program: Start, code: str) -> None:
     process = program("""
         done = anyio.Event()

@@ -263,7 +263,7 @@ def test_pdb_through_stdin(client: Client) -> None:
     assert "5" in result.stdout
 
 
-# -- payloads ------------------------------------------------------------------------------------------------------------
+# -- payloads ---------------------------------------------------------------------------------------------------------
 
 
 def payloads(client: Client, code: str) -> list[dict[str, Any]]:

@@ -92,7 +92,8 @@ def test_a_nursery_with_a_busy_child(client: Client, interrupt: Callable[[], Non
 
 def test_a_cell_that_catches_everything(client: Client, interrupt: Callable[[], None]) -> None:
     running = client.start(
-        f"import time\n{READY}try:\n    time.sleep(3600)\nexcept BaseException as exc:\n    print('caught', type(exc).__name__)"
+        f"import time\n{READY}try:\n    time.sleep(3600)\nexcept BaseException as exc:\n"
+        "    print('caught', type(exc).__name__)"
     )
     client.printed(running, "ready")
     interrupt()
@@ -104,7 +105,8 @@ def test_an_awaiting_cell_that_catches_everything(
     client: Client, interrupt: Callable[[], None], snippets: Snippets
 ) -> None:
     running = client.start(
-        f"{READY}try:\n    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n    raise\nfinally:\n    print('finally')"
+        f"{READY}try:\n    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n"
+        "    raise\nfinally:\n    print('finally')"
     )
     client.printed(running, "ready")
     interrupt()
@@ -116,7 +118,8 @@ def test_an_awaiting_cell_that_catches_everything(
 
 def test_a_second_interrupt_ends_a_cell_that_handled_the_first(client: Client, interrupt: Callable[[], None]) -> None:
     running = client.start(
-        f"import time\n{READY}try:\n    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n    time.sleep(3600)"
+        f"import time\n{READY}try:\n    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n"
+        "    time.sleep(3600)"
     )
     client.printed(running, "ready")
     interrupt()
@@ -133,12 +136,16 @@ def test_threads_and_tasks_of_the_user_live_on(
         "import threading\nstop = threading.Event(); beats = 0\n"
         "def beat():\n    global beats\n    while not stop.wait(0.005): beats += 1\n"
         "thread = threading.Thread(target=beat); thread.start()\n"
-        f"ticks = 0\nasync def work():\n    global ticks\n    while not stop.is_set():\n        await {snippets.sleep}\n        ticks += 1\n"
+        "ticks = 0\nasync def work():\n    global ticks\n    while not stop.is_set():\n"
+        f"        await {snippets.sleep}\n        ticks += 1\n"
         f"{snippets.start_background}"
     )
     interrupted(client, interrupt, f"{READY}await {snippets.wait_forever}")
     interrupted(client, interrupt, f"import time\n{READY}time.sleep(3600)")
-    waiting = f"before = beats, ticks\nwhile not (beats > before[0] and ticks > before[1]):\n    await {snippets.sleep}\nthread.is_alive()"
+    waiting = (
+        "before = beats, ticks\nwhile not (beats > before[0] and ticks > before[1]):\n"
+        f"    await {snippets.sleep}\nthread.is_alive()"
+    )
     assert client.run(waiting).text == "True"
     assert client.run("stop.set(); thread.join()").status == "ok"
 
@@ -196,7 +203,9 @@ def test_impatience_shows_nothing_of_the_machinery(client: Client, snippets: Sni
             client.result(msg_id)
         assert [content["ename"] for content in result.of("error")] == ["KeyboardInterrupt"]
         shown = "\n".join(result.reply["traceback"])
-        assert not [word for word in ("async_kernel", "IPython/", "inspect.py", "outcome", "trio/", "asyncio/") if word in shown], shown
+        assert not [
+            word for word in ("async_kernel", "IPython/", "inspect.py", "outcome", "trio/", "asyncio/") if word in shown
+        ], shown
         assert client.run("6 * 7").text == "42"
 
 

@@ -1,4 +1,4 @@
-"""The end of a kernel: by whatever it is stopped and whatever it is doing, it says goodbye and leaves nothing behind."""
+"""The end of a kernel: whatever stops it and whatever it is doing, it says goodbye and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -120,7 +120,10 @@ def test_shutdown_answers_all_that_waits(own_kernel: KernelProcess, ours: None) 
 
 def test_output_before_the_end_is_not_lost(own_kernel: KernelProcess, snippets: Snippets, ours: None) -> None:
     client = own_kernel.client()
-    code = f"for n in range(10_000): print(n)\ntry:\n    print('ready')\n    await {snippets.wait_forever}\nfinally:\n    print('last words')"
+    code = (
+        f"for n in range(10_000): print(n)\ntry:\n    print('ready')\n    await {snippets.wait_forever}\n"
+        "finally:\n    print('last words')"
+    )
     running = client.start(code)
     client.printed(running, "ready")
     stop_by_client(own_kernel, client)
@@ -175,7 +178,8 @@ def test_background_tasks_end_with_it(start: Callable[..., KernelProcess], ours:
     kernel = start(writes_file=True)
     client = kernel.client()
     starting = client.start(
-        f"async def work():\n    try:\n        await {snippets.wait_forever}\n    finally:\n        print('task ended')\n{snippets.start_background}\nawait {snippets.sleep}"
+        f"async def work():\n    try:\n        await {snippets.wait_forever}\n    finally:\n"
+        f"        print('task ended')\n{snippets.start_background}\nawait {snippets.sleep}"
     )
     client.result(starting)
     stop_by_client(kernel, client)

@@ -47,7 +47,8 @@ def test_a_line_without_end_arrives_while_the_cell_runs(client: Client, tmp_path
 
 def test_a_thread_prints_to_the_cell_that_started_it(client: Client) -> None:
     first = client.start(
-        "import threading\ngo = threading.Event()\nt = threading.Thread(target=lambda: (go.wait(), print('thread')))\nt.start()"
+        "import threading\ngo = threading.Event()\n"
+        "t = threading.Thread(target=lambda: (go.wait(), print('thread')))\nt.start()"
     )
     client.result(first)
     second = client.run("print('second')\ngo.set()\nt.join()")
@@ -57,7 +58,8 @@ def test_a_thread_prints_to_the_cell_that_started_it(client: Client) -> None:
 
 def test_a_background_task_prints_to_the_cell_that_started_it(client: Client, snippets: Snippets) -> None:
     first = client.start(
-        f"ready = False\nasync def work():\n    while not ready:\n        await {snippets.sleep}\n    print('task')\n{snippets.start_background}"
+        f"ready = False\nasync def work():\n    while not ready:\n        await {snippets.sleep}\n"
+        f"    print('task')\n{snippets.start_background}"
     )
     client.result(first)
     assert (
@@ -79,7 +81,7 @@ def test_prints_of_many_threads_are_whole(client: Client) -> None:
         assert [line for line in lines if line.startswith(f"{i}-")] == [f"{i}-{n}" for n in range(500)]
 
 
-# -- what does not go through Python's streams --------------------------------------------------------------------------
+# -- what does not go through Python's streams ------------------------------------------------------------------------
 
 
 def test_descriptors_are_captured(client: Client) -> None:
@@ -94,7 +96,8 @@ def test_c_code_is_captured(client: Client) -> None:
 
 def test_child_processes_are_captured(client: Client) -> None:
     result = client.run(
-        "import subprocess, os, sys\nsubprocess.run(['echo', 'child'])\nos.system('echo system >&2')\nsubprocess.run(['echo', 'given'], stdout=sys.stdout);"
+        "import subprocess, os, sys\nsubprocess.run(['echo', 'child'])\nos.system('echo system >&2')\n"
+        "subprocess.run(['echo', 'given'], stdout=sys.stdout);"
     )
     assert sorted(result.stdout.splitlines()) == ["child", "given"]
     assert result.stderr == "system\n"
@@ -102,7 +105,8 @@ def test_child_processes_are_captured(client: Client) -> None:
 
 def test_a_forked_child_prints(client: Client) -> None:
     result = client.run(
-        "import os\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\n    os._exit(0)\nos.waitpid(pid, 0)\nprint('parent')"
+        "import os\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\n    os._exit(0)\n"
+        "os.waitpid(pid, 0)\nprint('parent')"
     )
     assert sorted(result.stdout.splitlines()) == ["child", "parent"]
     assert result.kinds.count("idle") == 1
@@ -110,7 +114,9 @@ def test_a_forked_child_prints(client: Client) -> None:
 
 def test_a_multiprocessing_child_prints(client: Client) -> None:
     result = client.run(
-        "import multiprocessing\np = multiprocessing.get_context('fork').Process(target=print, args=('process',))\np.start(); p.join(); p.exitcode"
+        "import multiprocessing\n"
+        "p = multiprocessing.get_context('fork').Process(target=print, args=('process',))\n"
+        "p.start(); p.join(); p.exitcode"
     )
     assert (result.stdout, result.text) == ("process\n", "0")
 
@@ -130,7 +136,7 @@ def test_bytes_that_are_no_text(client: Client) -> None:
     assert client.run("1").text == "1"
 
 
-# -- what the streams are -------------------------------------------------------------------------------------------------
+# -- what the streams are ---------------------------------------------------------------------------------------------
 
 
 def test_streams_look_like_text_streams(client: Client) -> None:
@@ -150,7 +156,8 @@ def test_log_handlers_go_on_over_cells(client: Client) -> None:
 
 def test_redirected_output_is_not_shown(client: Client) -> None:
     result = client.run(
-        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    print('inside')\nout.getvalue()"
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n"
+        "    print('inside')\nout.getvalue()"
     )
     assert (result.stdout, result.text) == ("", repr("inside\n"))
 

@@ -1,4 +1,4 @@
-"""Programs that people run notebooks with: nbclient, papermill, nbconvert, jupyter run, and jupyter_client's managers."""
+"""Programs that people run notebooks with: nbclient, papermill, nbconvert, jupyter run, jupyter_client's managers."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ def test_a_reply_may_name_the_question(client: Client) -> None:
 
 def test_input_in_a_worker_thread(client: Client) -> None:
     asking = client.start(
-        "import threading\nsaid = []\nt = threading.Thread(target=lambda: said.append(input('from a thread')))\nt.start(); t.join()\nsaid"
+        "import threading\nsaid = []\n"
+        "t = threading.Thread(target=lambda: said.append(input('from a thread')))\nt.start(); t.join()\n"
+        "said"
     )
     assert client.question(asking)["content"]["prompt"] == "from a thread"
     client.answer("heard")
@@ -74,7 +76,8 @@ def test_input_in_a_thread_of_the_backend(client: Client, backend: str) -> None:
 
 def test_ainput_lets_tasks_run(client: Client, snippets: Snippets, ours: None) -> None:
     client.run(
-        f"ticks = 0\nasync def work():\n    global ticks\n    while True:\n        await {snippets.sleep}\n        ticks += 1\n{snippets.start_background}"
+        "ticks = 0\nasync def work():\n    global ticks\n    while True:\n"
+        f"        await {snippets.sleep}\n        ticks += 1\n{snippets.start_background}"
     )
     asking = client.start("before = ticks\nsaid = await ainput('async? ')\n(said, ticks > before)")
     assert client.question(asking)["content"] == {"prompt": "async? ", "password": False}

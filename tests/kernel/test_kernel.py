@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import pytest
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 class ScriptShell(BaseShell[Any]):
     """Runs the async function that the cell's code names."""
 
-    functions: dict[str, Any] = {}
+    functions: ClassVar[dict[str, Any]] = {}
 
     async def execute(self, cell: Cell) -> dict[str, Any]:
         error: BaseException | None = None
         with cell.boundary():
             try:
                 await self.functions[cell.request.content["code"]]()
-            except BaseException as exc:  # noqa: BLE001
+            except BaseException as exc:
                 error = cell.translate(exc)
                 if error is None:
                     raise

@@ -43,10 +43,12 @@ class Request:
 
     @property
     def msg_id(self) -> str:
+        """What its answers name as their parent."""
         return self.header["msg_id"]
 
     @property
     def msg_type(self) -> str:
+        """What is asked, such as ``execute_request``."""
         return self.header["msg_type"]
 
     @property

@@ -23,10 +23,18 @@ class InputWaiter(Protocol):
     ``async_kernel.lifetime.pending.Pending`` is one.
     """
 
-    def set_result(self, value: str, /) -> object: ...
-    def set_exception(self, exc: BaseException, /) -> object: ...
-    def done(self) -> bool: ...
-    def add_done_callback(self, fn: Callable[[Any], object], /) -> object: ...
+    def set_result(self, value: str, /) -> object:
+        """Complete it with the text that the user gave."""
+
+    def set_exception(self, exc: BaseException, /) -> object:
+        """Complete it with why there is no answer."""
+
+    def done(self) -> bool:
+        """Whether it is complete."""
+        ...
+
+    def add_done_callback(self, fn: Callable[[Any], object], /) -> object:
+        """Call ``fn`` with this once it is complete; at once if it is."""
 
 
 class Wire(Protocol):

@@ -1,7 +1,8 @@
 """A client that keeps all it receives.
 
-It is jupyter_client's blocking client, with one loop over its sockets: every message of every channel is kept in the order of
-arrival, and found again by the request that caused it. Whatever a test waits for has a deadline, and its failure says what came.
+It is jupyter_client's blocking client, with one loop over its sockets: every message of every channel is kept in the
+order of arrival, and found again by the request that caused it. Whatever a test waits for has a deadline, and its
+failure says what came.
 """
 
 from __future__ import annotations

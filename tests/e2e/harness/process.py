@@ -45,7 +45,7 @@ class KernelProcess:
         self._clients: list[Client] = []
         self._known_children: dict[int, psutil.Process] = {}
         with self._log.open("wb") as log:
-            # A session of its own, as jupyter_client gives it: Ctrl-C in the terminal of the tests is not for the kernel.
+            # A session of its own, as with jupyter_client: Ctrl-C in the terminal of the tests is not for the kernel.
             self.popen = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -162,8 +162,8 @@ def start_kernel(
     Args:
         options: more command-line options.
         env: more environment variables. ``JPY_PARENT_PID`` is this process, as jupyter_client says.
-        writes_file: whether the kernel chooses its ports and writes the connection file, as when a user starts it; otherwise
-            it finds one, as when a client starts it.
+        writes_file: whether the kernel chooses its ports and writes the connection file, as when a user starts it;
+            otherwise it finds one, as when a client starts it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"connection-{uuid.uuid4().hex[:8]}.json"
@@ -177,7 +177,7 @@ def start_kernel(
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens at, below those that the system gives to anybody: they are still free a moment later."""
+    """Ports that nobody listens at, below those that the system gives to anybody: still free a moment later."""
     found: list[int] = []
     while len(found) < number:
         port = random.randrange(15_000, 32_000)

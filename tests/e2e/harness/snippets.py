@@ -39,7 +39,8 @@ SNIPPETS = {
     "asyncio": Snippets(
         wait_forever="__import__('asyncio').sleep(3600)",
         sleep="__import__('asyncio').sleep(0.01)",
-        busy_child=f"import asyncio\n{_BUSY}\nasync with asyncio.TaskGroup() as children:\n    children.create_task(busy())",
+        busy_child=f"import asyncio\n{_BUSY}\n"
+        "async with asyncio.TaskGroup() as children:\n    children.create_task(busy())",
         start_background="background = __import__('asyncio').create_task(work())",
     ),
 }

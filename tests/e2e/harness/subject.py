@@ -1,7 +1,7 @@
 """The kernel under test: kernelspecs for each backend, in a Jupyter home that nobody else uses.
 
-By default it is this project's kernel, installed by its own ``write_kernel_spec``. ``--kernel-under-test=ipykernel`` runs
-the same tests against ipykernel, to see that a test can pass, and what clients are used to.
+By default it is this project's kernel, installed by its own ``write_kernel_spec``. ``--kernel-under-test=ipykernel``
+runs the same tests against ipykernel, to see that a test can pass, and what clients are used to.
 """
 
 from __future__ import annotations

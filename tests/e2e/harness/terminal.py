@@ -28,7 +28,12 @@ class Terminal:
         # prompt_toolkit would ask the terminal where the cursor is, which this one does not answer.
         environment = {**os.environ, **env, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self._child = pexpect.spawn(
-            command[0], list(command[1:]), env=environment, cwd=str(folder), dimensions=(LINES, COLUMNS), timeout=PATIENCE
+            command[0],
+            list(command[1:]),
+            env=environment,
+            cwd=str(folder),
+            dimensions=(LINES, COLUMNS),
+            timeout=PATIENCE,
         )
         self._mark = 0
 
