@@ -9,12 +9,24 @@ import inspect
 import logging
 import threading
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Fixed", "FixedCreate", "FixedCreated", "KernelInterrupt", "MethodNotSupported", "import_item"]
+__all__ = [
+    "PACKAGE_FOLDER",
+    "Fixed",
+    "FixedCreate",
+    "FixedCreated",
+    "KernelInterrupt",
+    "MethodNotSupported",
+    "import_item",
+]
+
+PACKAGE_FOLDER = str(Path(__file__).parent)
+"""What the file names of this package begin with: how tracebacks know the kernel's own frames."""
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 
+from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.shell.cells.interrupts import Gate
 from async_kernel.shell.cells.native import native_task
 
@@ -35,8 +36,6 @@ __all__ = ["Cancelled", "Cause", "Cell", "current_cell", "is_machinery", "user_t
 
 Cause = Literal["interrupt", "deadline", "cancel", "shutdown"]
 State = Literal["queued", "running", "awaiting", "blocking", "ended"]
-
-_PACKAGE = str(Path(__file__).parents[1])
 
 
 class Cancelled(BaseException):
@@ -232,7 +231,7 @@ def _deepest(exc: BaseException) -> BaseException:
 
 def is_machinery(filename: str) -> bool:
     """Whether a file is part of this package or of an async library."""
-    if filename.startswith(_PACKAGE):
+    if filename.startswith(PACKAGE_FOLDER):
         return True
     libraries = ("trio", "anyio", "asyncio", "outcome", "IPython")
     roots = [sys.modules[name].__file__ for name in libraries if name in sys.modules]

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
+from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cells.cancellation import is_cancellation
 from async_kernel.shell.ipython import AutoFormattedTB
@@ -25,7 +26,6 @@ from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
 
 __all__ = ["CellTB", "trim"]
 
-_OURS = str(Path(__file__).parents[1])
 _MACHINERY = ("trio", "anyio", "asyncio", "outcome", "bdb", "pdb", "cmd")
 _MAX_DEPTH = 10  # groups in groups, as the traceback module shows them
 _MAX_WIDTH = 15  # members of a group, likewise
@@ -46,7 +46,7 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
     while entry is not None:
         entries.append(entry)
         entry = entry.tb_next
-    roots = (_OURS, *_roots()) if machinery else _OURS
+    roots = (PACKAGE_FOLDER, *_roots()) if machinery else PACKAGE_FOLDER
     kept = [entry for entry in entries if not entry.tb_frame.f_code.co_filename.startswith(roots)]
     if not kept or len(kept) == len(entries):
         return tb
