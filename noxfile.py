@@ -12,6 +12,9 @@ import nox
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
+PARALLEL = ["-n", str(min(8, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
+"""How tests run: the files in parallel, one more than there are cores since many tests wait for a process."""
+
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
@@ -55,14 +58,14 @@ nox.options.sessions = oldest_and_newest()
 def tests(session: nox.Session) -> None:
     """Run the tests."""
     session.install(".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies allowed."""
     session.install("--resolution=lowest-direct", ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
