@@ -1,21 +1,23 @@
 """What a kernel does with its process when it is launched as one: signals, the parent, the children, the last resort.
 
-None of this happens when a kernel is embedded. Signals are noticed twice: a Python handler runs in the main thread at its next
-bytecode, which is what raises KeyboardInterrupt in a cell; and the number is written to a socket that the I/O loop reads,
-so that SIGTERM is obeyed while C code keeps the main thread. The parent's death is an event of the operating system,
-not a poll.
+None of this happens when a kernel is embedded, but for SIGINT if the program lends it. Signals are noticed twice: a
+Python handler runs in the main thread at its next bytecode, which is what raises KeyboardInterrupt in a cell; and the
+number is written to a socket that the I/O loop reads, so that SIGTERM is obeyed while C code keeps the main thread. The
+parent's death is an event of the operating system, not a poll.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -29,13 +31,41 @@ __all__ = ["end_children", "leave_threads", "signals_handled", "watch_parent", "
 STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
-@contextmanager
-def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Generator[socket.socket | None]:
-    """Handle SIGINT by ``on_sigint(frame)``, and let stopping signals be seen by the socket that this yields.
+@dataclass(frozen=True)
+class SignalBytes:
+    """Where the numbers of signals arrive.
 
-    To be used in the main thread; elsewhere it does nothing and yields None.
+    Attributes:
+        receiver: has a byte for each signal, whatever the main thread is doing.
+        stopping: the signals among them that stop the kernel.
+        hand_on_to: the wake-up descriptor of the program around us, -1 if there is none.
+    """
+
+    receiver: socket.socket
+    stopping: frozenset[int]
+    hand_on_to: int
+
+    def take(self) -> bytes | None:
+        """The numbers that have come, handed on; empty when there will be no more, None if there are none yet."""
+        try:
+            numbers = self.receiver.recv(4096)
+        except BlockingIOError:
+            return None
+        if numbers and self.hand_on_to >= 0:
+            with suppress(OSError):  # it is full, or the program's loop has closed it
+                os.write(self.hand_on_to, numbers)
+        return numbers
+
+
+@contextmanager
+def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Generator[SignalBytes | None]:
+    """Handle SIGINT by ``on_sigint(frame)``, and let all signals be seen by the socket that this yields.
+
+    To be used in the main thread; elsewhere it does nothing and yields None. A program that has lent its handler of
+    SIGINT keeps its own wake-up descriptor: what ours gets is handed on to it.
 
     Args:
+        on_sigint: called by the handler with the frame that was interrupted; what it raises is raised there.
         stopping: whether SIGTERM and SIGHUP are ours too (a launched kernel).
     """
     if not _in_main_thread():
@@ -51,10 +81,11 @@ def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Ge
 
         previous = signal.signal(signal.SIGINT, handle)
         stack.callback(_give_back, signal.SIGINT, handle, previous)
-        if not stopping:
-            yield None
+        if not stopping and sys.platform == "win32":
+            yield None  # descriptors of sockets cannot be written to there, so nothing could be handed on
             return
-        for signum in STOPPING_SIGNALS:
+        ending = frozenset(STOPPING_SIGNALS if stopping else ())
+        for signum in ending:
             stack.callback(_give_back, signum, seen_by_the_io_loop, signal.signal(signum, seen_by_the_io_loop))
         receiver, sender = socket.socketpair()
         stack.callback(receiver.close)
@@ -62,8 +93,8 @@ def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Ge
         receiver.setblocking(False)
         sender.setblocking(False)
         previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        stack.callback(signal.set_wakeup_fd, previous_fd)
-        yield receiver
+        stack.callback(_give_back_wakeup_fd, sender.fileno(), previous_fd)
+        yield SignalBytes(receiver, ending, -1 if stopping else previous_fd)
 
 
 def _give_back(signum: int, ours: Any, previous: Any) -> None:
@@ -71,22 +102,27 @@ def _give_back(signum: int, ours: Any, previous: Any) -> None:
         signal.signal(signum, previous)
 
 
+def _give_back_wakeup_fd(ours: int, previous: int) -> None:
+    now = signal.set_wakeup_fd(previous)
+    if now != ours:
+        signal.set_wakeup_fd(now)  # somebody has put theirs in its place since, and that stays
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-async def watch_signals(receiver: socket.socket, stop: Callable[[], object], came: Callable[[bytes], object]) -> None:
-    """In the I/O loop: tell ``came`` the numbers of signals that have come, and stop on SIGTERM or SIGHUP."""
+async def watch_signals(signals: SignalBytes, stop: Callable[[], object], came: Callable[[bytes], object]) -> None:
+    """In the I/O loop: tell ``came`` the numbers of signals that have come, and stop on those that shall."""
     while True:
-        await trio.lowlevel.wait_readable(receiver)
-        try:
-            numbers = receiver.recv(4096)
-        except BlockingIOError:
+        await trio.lowlevel.wait_readable(signals.receiver)
+        numbers = signals.take()
+        if numbers is None:
             continue
         if not numbers:
             return
         came(numbers)
-        if any(number in STOPPING_SIGNALS for number in numbers):
+        if not signals.stopping.isdisjoint(numbers):
             stop()
 
 
@@ -114,11 +150,12 @@ async def watch_parent(pid: int, stop: Callable[[], object], log: logging.Logger
 
 
 async def _parent_ended_kqueue(pid: int) -> None:  # pragma: no cover -- macOS
-    import select  # noqa: PLC0415
-
-    kqueue = trio.lowlevel.current_kqueue()  # pyright: ignore[reportAttributeAccessIssue] -- exists on macOS
-    event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD | select.KQ_EV_ONESHOT, select.KQ_NOTE_EXIT)  # pyright: ignore
-    with trio.lowlevel.monitor_kevent(pid, select.KQ_FILTER_PROC) as queue:  # pyright: ignore
+    lowlevel: Any = trio.lowlevel  # what follows exists on macOS only
+    select: Any = importlib.import_module("select")
+    kqueue = lowlevel.current_kqueue()
+    flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
+    event = select.kevent(pid, select.KQ_FILTER_PROC, flags, select.KQ_NOTE_EXIT)
+    with lowlevel.monitor_kevent(pid, select.KQ_FILTER_PROC) as queue:
         try:
             kqueue.control([event], 0)
         except ProcessLookupError:
@@ -133,14 +170,15 @@ def leave_threads(grace_s: float, log: logging.Logger) -> None:
     Daemon threads are not waited for. To be called last, in the main thread of a launched kernel.
     """
     until = time.monotonic() + grace_s
-    left = [thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
+    here = threading.current_thread()
+    left = [thread for thread in threading.enumerate() if thread is not here and not thread.daemon]
     for thread in left:
         thread.join(max(0.0, until - time.monotonic()))
     alive = [thread.name for thread in left if thread.is_alive()]
     if not alive:
         return
     log.warning("Ending the process although threads of user code still run: %s", ", ".join(alive))
-    atexit._run_exitfuncs()  # noqa: SLF001 -- what a normal end would do, had it not to wait for them
+    atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- what a normal end would do, had it not to wait for them
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -240,10 +240,10 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     def _open_process(self, io: IOLoop, stack: ExitStack) -> None:
         """Take what a kernel needs of its process, to be given back when the interface closes."""
         if self._launched or self.handle_sigint:
-            receiver = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
+            signals = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
             self.kernel.interrupts_by_signal = threading.current_thread() is threading.main_thread()
-            if receiver is not None:
-                io.start_soon(watch_signals, receiver, self.stop, self._signal_came)
+            if signals is not None:
+                io.start_soon(watch_signals, signals, self.stop, self._signal_came)
         if not self._launched:
             return
         parent = os.environ.get("JPY_PARENT_PID", "")
