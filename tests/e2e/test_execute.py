@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.harness.client import Client
+    from tests.e2e.harness.process import KernelProcess
     from tests.e2e.harness.snippets import Snippets
 
 
@@ -303,10 +304,14 @@ def test_edit_is_a_payload(client: Client, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("code", "keep"), [("exit", False), ("quit", False), ("exit()", False), ("exit(keep_kernel=True)", True)]
 )
-def test_exit_asks_the_client(client: Client, code: str, keep: bool) -> None:
+def test_exit_asks_the_client_and_ends_the_kernel(own_kernel: KernelProcess, code: str, keep: bool) -> None:
+    client = own_kernel.client()
     (payload,) = payloads(client, code)
     assert (payload["source"], payload["keepkernel"]) == ("ask_exit", keep)
-    assert client.run("1").text == "1"
+    if keep:
+        assert client.run("1").text == "1"
+    else:
+        assert own_kernel.exit_code() == 0
 
 
 def test_payloads_belong_to_one_cell(client: Client) -> None:

@@ -56,6 +56,15 @@ def test_a_thread_prints_to_the_cell_that_started_it(client: Client) -> None:
     client.until(lambda: client.so_far(first).stdout == "thread\n", "the thread's output in its cell")
 
 
+def test_a_pool_of_threads_prints_to_the_cell_that_submits(client: Client, ours: None) -> None:
+    first = client.run(
+        "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n"
+        "pool.submit(print, 'first').result()"
+    )
+    second = client.run("pool.submit(print, 'second').result()\npool.shutdown()")
+    assert (first.stdout, second.stdout) == ("first\n", "second\n")
+
+
 def test_a_background_task_prints_to_the_cell_that_started_it(client: Client, snippets: Snippets) -> None:
     first = client.start(
         f"ready = False\nasync def work():\n    while not ready:\n        await {snippets.sleep}\n"

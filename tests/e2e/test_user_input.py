@@ -88,6 +88,16 @@ def test_ainput_lets_tasks_run(client: Client, snippets: Snippets, ours: None) -
     assert client.result(asking).text == "('yes', True)"
 
 
+def test_a_loop_that_swallows_interrupts_comes_to_its_end(client: Client, ours: None) -> None:
+    loop = "import code\ncode.interact(banner='interacting')"
+    asking = client.start(loop)
+    client.question(asking)
+    client.interrupt()
+    assert client.result(asking).status == "ok"  # it took KeyboardInterrupt for "start the line again"
+    assert len(client.so_far(asking).of("input_request")) <= 1
+    assert client.run("1").text == "1"
+
+
 @pytest.mark.parametrize("code", ["input()", "await ainput()", "import getpass; getpass.getpass()"])
 def test_the_end_of_input_is_an_eof_error(client: Client, subject: object, code: str) -> None:
     if "ainput" in code and not subject.is_ours:  # pyright: ignore[reportAttributeAccessIssue]

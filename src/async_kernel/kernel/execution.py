@@ -72,6 +72,8 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
         kernel.wire.reply(request, content, metadata=metadata)
         for each in queued:
             abort(kernel, each)
+        if kernel.shell.exit_now:
+            kernel.stop()
 
 
 def _stops_on_error(request: Request) -> bool:

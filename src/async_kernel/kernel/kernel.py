@@ -410,6 +410,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._shutdowns.append((request, restart))
         self._stop()
 
+    def stop(self) -> None:
+        """Stop the interface; from any thread."""
+        self._stop()
+
     def _is_deferred(self, request: Request) -> bool:
         return any(request is waiting for waiting, _ in self._shutdowns)
 

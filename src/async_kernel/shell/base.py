@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic
 
-from traitlets import CFloat
+from traitlets import Bool, CFloat
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.protocol.errors import error_content
@@ -34,6 +34,9 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
     "Seconds that a cell may take before it is stopped with a TimeoutError; 0 is for ever."
     stop_on_error_time_offset = CFloat(0.0).tag(config=True)
     "Seconds after a failed cell in which requests that arrive are aborted too."
+
+    exit_now = Bool(False)
+    "Set by a cell: the kernel stops when the cell has ended and its reply is out."
 
     wire: Wire
 

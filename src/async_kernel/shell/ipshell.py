@@ -315,7 +315,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         return kernel.last_parent() if kernel is not None and self.launched else None
 
     def ask_exit(self) -> None:
-        """Ask the client to leave, and to stop the kernel unless it is to be kept."""
+        """Ask the client to leave; the kernel stops after this cell, unless it is to be kept."""
         if current_request.get() is None:
             sys.exit()
         # Who leaves a program's kernel detaches: the program is not theirs to end.

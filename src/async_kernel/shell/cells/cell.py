@@ -75,6 +75,7 @@ class Cell:
         self._scope: anyio.CancelScope | None = None
         self._waits: list[Callable[[BaseException], object]] = []
         self._waits_lock = threading.Lock()
+        self._told = False
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -155,6 +156,7 @@ class Cell:
             self.cause, self.reason = cause, reason
         with self._waits_lock:
             waits, self._waits = self._waits, []
+            self._told = self._told or bool(waits)
         for give_up in waits:
             give_up(KeyboardInterrupt())
         self.token.call_soon(self._cancel_scope)
@@ -165,12 +167,19 @@ class Cell:
 
     @contextlib.contextmanager
     def waiting(self, give_up: Callable[[BaseException], object]) -> Generator[None]:
-        """While synchronous code of the cell waits for something of ours: ``give_up(exc)`` ends that wait."""
+        """While synchronous code of the cell waits for something of ours: ``give_up(exc)`` ends that wait.
+
+        In a cell that was cut short, the first wait ends with KeyboardInterrupt. Code that goes on asking all the same
+        gets EOFError: loops that take the one for "start the line again" take the other for the end.
+        """
         with self._waits_lock:
-            if self.cause is None:
+            cut, told = self.cause is not None, self._told
+            if cut:
+                self._told = True
+            else:
                 self._waits.append(give_up)
-        if self.cause is not None:
-            give_up(KeyboardInterrupt())
+        if cut:
+            give_up(EOFError("the cell was stopped") if told else KeyboardInterrupt())
         try:
             yield
         finally:

@@ -34,14 +34,15 @@ def ask(prompt: object = "", *, password: bool = False) -> str:
 
     Raises:
         StdinNotImplementedError: if the client does not take questions (``allow_stdin`` false) or there is no cell.
-        EOFError: if the user ended the input.
-        KeyboardInterrupt: if the cell was interrupted meanwhile.
+        EOFError: if the user ended the input, or the cell was stopped and has been told so.
+        KeyboardInterrupt: if the cell was stopped meanwhile.
     """
     request, wire = _who()
     answer: Pending[str] = Pending()
-    wire.ask_input(request, str(prompt), answer, password=password)
     cell = current_cell.get()
     with cell.waiting(answer.set_exception) if cell is not None else nullcontext():
+        if not answer.done():  # the cell was not cut short
+            wire.ask_input(request, str(prompt), answer, password=password)
         try:
             return _value(answer.wait_sync())
         finally:

@@ -1,19 +1,22 @@
-"""Threads that user code starts belong to the cell that started them, so that their output arrives there.
+"""Work that user code gives to threads belongs to the cell that gave it, so that its output arrives there.
 
 While a kernel lives, ``threading.Thread.start`` notes the request of the context that calls it, if there is one; the
-thread begins with it. Threads of the surrounding program are not touched.
+thread begins with it. ``ThreadPoolExecutor.submit`` does the same for each piece of work, whoever's cell the worker
+thread was started in. Threads and work of the surrounding program are not touched.
 """
 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import thread as pools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 from async_kernel.protocol.request import current_request
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from async_kernel.protocol.request import Request
 
@@ -22,21 +25,46 @@ __all__ = ["threads_inherit_cells"]
 
 @contextmanager
 def threads_inherit_cells() -> Generator[None]:
-    """While open, a thread started in a cell runs as part of that cell."""
-    original = threading.Thread.start
+    """While open, a thread started in a cell and work that it submits to a pool of threads run as part of that cell."""
+    original_start = threading.Thread.start
+    original_submit = pools.ThreadPoolExecutor.submit
 
+    @wraps(original_start)
     def start(self: threading.Thread) -> None:
         request = current_request.get()
-        if request is not None:
+        if request is not None and not _is_worker(self):
             _adopt(self, request)
-        original(self)
+        original_start(self)
+
+    @wraps(original_submit)
+    def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        request = current_request.get()
+        if request is None:
+            return original_submit(self, fn, *args, **kwargs)
+        return original_submit(self, _work_for, request, fn, args, kwargs)
 
     threading.Thread.start = start
+    pools.ThreadPoolExecutor.submit = submit
     try:
         yield
     finally:
         if threading.Thread.start is start:
-            threading.Thread.start = original
+            threading.Thread.start = original_start
+        if pools.ThreadPoolExecutor.submit is submit:
+            pools.ThreadPoolExecutor.submit = original_submit
+
+
+def _is_worker(thread: threading.Thread) -> bool:
+    """Whether it is a pool's: it will do the work of other cells, too, and of nobody's."""
+    return getattr(thread, "_target", None) is getattr(pools, "_worker", pools)
+
+
+def _work_for(request: Request, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    token = current_request.set(request)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        current_request.reset(token)
 
 
 def _adopt(thread: threading.Thread, request: Request) -> None:
