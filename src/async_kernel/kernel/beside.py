@@ -1,7 +1,7 @@
 """Tasks beside the shell's loop: in the loop that reads requests, so that a blocking cell does not hold them up.
 
-One nursery owns them: subshells and threads of cells, deadlines, requests whose answer takes a while. The kernel closes it, and
-waits for all of them, before it has ended.
+One nursery owns them: subshells and threads of cells, deadlines, requests whose answer takes a while. The kernel
+closes it, and waits for all of them, before it has ended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from async_kernel.lifetime.loop_token import LoopToken
 
@@ -31,7 +31,7 @@ class TasksBeside:
     def __init__(self) -> None:
         self._ended: Pending[None] = Pending()
         self._closing = False
-        self._waiting: deque[tuple[Callable[..., Awaitable[object]], tuple[Any, ...]]] = deque()
+        self._waiting: deque[tuple[Callable[..., Coroutine[Any, Any, object]], tuple[Any, ...]]] = deque()
         self._token: LoopToken | None = None
 
     async def run(self) -> None:
@@ -47,7 +47,7 @@ class TasksBeside:
         finally:
             self._ended.set_result(None)
 
-    def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+    def start_soon(self, fn: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
         """Start ``fn(*args)``; from any thread. Once it closes, nothing is started."""
         self._waiting.append((fn, args))
         if self._token is not None:

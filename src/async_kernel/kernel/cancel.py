@@ -1,8 +1,9 @@
 """cancel_request: stop exactly one thing, or several: cells, background tasks, all that runs in a subshell.
 
-An extension of the messaging protocol, on the control channel. Content: ``msg_ids``, ``cell_ids`` (the ``cellId`` of a
-request's metadata), ``task_ids``, ``subshell_ids`` (lists of str, all optional) and ``reason`` (str). The reply says what was
-found and what it did at that moment; ids of things that do not exist, or have ended, are listed as unknown.
+An extension of the messaging protocol, on the control channel. Content: ``msg_ids``, ``cell_ids`` (the ``cellId`` of
+a request's metadata), ``task_ids``, ``subshell_ids`` (lists of str, all optional) and ``reason`` (str). The reply
+says what was found and what it did at that moment; ids of things that do not exist, or have ended, are listed as
+unknown.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from async_kernel.kernel.execution import abort
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError
-from async_kernel.protocol.fields import field
+from async_kernel.protocol.fields import field, list_field
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
@@ -35,7 +36,7 @@ async def cancel(kernel: Kernel[Any], request: Request) -> Content:
 
 
 def _ids(request: Request, name: str) -> list[str]:
-    ids = field(request, name, list, default=[])
+    ids = list_field(request, name)
     if not all(isinstance(each, str) for each in ids):
         msg = f"{name!r} of {request.msg_type} must be a list of strings"
         raise RequestError(msg)
@@ -140,7 +141,7 @@ def _cancel_task(lane: ShellLane, task: BackgroundTask, reason: str | None) -> d
 
 def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> dict[str, str]:
     states = [_cancel_cell(kernel, lane, cell, reason)["state"] for cell in (*lane.queue.queued(), *list(lane.cells))]
-    for task in list(lane.session.tasks.values()) if lane.is_open else ():
-        states.append(_cancel_task(lane, task, reason)["state"])
+    tasks = list(lane.session.tasks.values()) if lane.is_open else []
+    states += [_cancel_task(lane, task, reason)["state"] for task in tasks]
     state = next((each for each in ("blocking", "awaiting", "queued") if each in states), "awaiting")
     return {"id": subshell_id, "kind": "subshell", "state": state}

@@ -1,7 +1,7 @@
 """Child processes that a blocking cell waits for.
 
-``os.system`` and the like ignore SIGINT in the kernel while they wait: only the child's end lets them return. In a terminal
-Control-C reaches the children, too, as they are in the same process group; here it is sent to them.
+``os.system`` and the like ignore SIGINT in the kernel while they wait: only the child's end lets them return. In a
+terminal Control-C reaches the children, too, as they are in the same process group; here it is sent to them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["interrupt_children"]
 
 
 def interrupt_children(log: logging.Logger) -> None:
-    """Send SIGINT to the children in this process's group; those that were put into a group of their own are left alone."""
+    """Send SIGINT to the children in this process's group; those in a group of their own are left alone."""
     if not hasattr(os, "getpgid"):
         return
     import psutil  # noqa: PLC0415 -- few cells are interrupted

@@ -1,8 +1,8 @@
 """Comms: the ``comm`` package's manager, made to speak through the kernel's wire.
 
-:func:`comms_installed` puts this kernel's comm class and manager into the ``comm`` package while the kernel lives. Messages
-from the front end are served in the shell's loop (lane ``comm``); messages to it go out on iopub with the parent header
-of the request whose context sends them.
+:func:`comms_installed` puts this kernel's comm class and manager into the ``comm`` package while the kernel lives.
+Messages from the front end are served in the shell's loop (lane ``comm``); messages to it go out on iopub with the
+parent header of the request whose context sends them.
 """
 
 from __future__ import annotations
@@ -68,6 +68,11 @@ def comms_installed(kernel: Kernel[Any]) -> Generator[CommManager]:
         comm.create_comm, comm.get_comm_manager = originals
 
 
+def _manager(kernel: Kernel[Any]) -> Any:
+    """The manager, whose methods have parameters for a stream and an identity that it does not look at."""
+    return kernel.comm_manager
+
+
 def _as_message(request: Request) -> dict[str, Any]:
     return dict(request.as_job()["msg"])
 
@@ -75,19 +80,19 @@ def _as_message(request: Request) -> dict[str, Any]:
 def comm_open(kernel: Kernel[Any], request: Request) -> None:
     """A front end opens a comm."""
     field(request, "comm_id", str)
-    kernel.comm_manager.comm_open(None, None, _as_message(request))
+    _manager(kernel).comm_open(None, None, _as_message(request))
 
 
 def comm_msg(kernel: Kernel[Any], request: Request) -> None:
     """A front end sends on a comm."""
     field(request, "comm_id", str)
-    kernel.comm_manager.comm_msg(None, None, _as_message(request))
+    _manager(kernel).comm_msg(None, None, _as_message(request))
 
 
 def comm_close(kernel: Kernel[Any], request: Request) -> None:
     """A front end closes a comm."""
     field(request, "comm_id", str)
-    kernel.comm_manager.comm_close(None, None, _as_message(request))
+    _manager(kernel).comm_close(None, None, _as_message(request))
 
 
 def comm_info(kernel: Kernel[Any], request: Request) -> Content:

@@ -1,8 +1,8 @@
 """execute_request: from the lane into a cell and back.
 
-A request becomes a :class:`~async_kernel.shell.cells.cell.Cell`, the shell runs it behind the cell's gate, and what became of
-it is the reply. When a cell fails and its client asked for it (``stop_on_error``), everything that is queued at that
-moment is answered ``aborted``.
+A request becomes a :class:`~async_kernel.shell.cells.cell.Cell`, the shell runs it behind the cell's gate, and what
+became of it is the reply. When a cell fails and its client asked for it (``stop_on_error``), everything that is
+queued at that moment is answered ``aborted``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     """Run a cell and answer.
 
     Args:
+        kernel: whose cell it is.
+        lane: runs it.
+        request: asks for it.
         foreground: it is the cell of its serial lane, which interrupts are for; concurrent cells are not, and neither
             abort others nor are aborted.
     """
@@ -150,6 +153,8 @@ def abort(kernel: Kernel[Any], request: Request, *, cause: str | None = None, re
     """Answer a cell that will not run.
 
     Args:
+        kernel: whose it is.
+        request: the cell's.
         cause: why, for the reply's metadata; None: an earlier cell failed, or the kernel closes.
         reason: words that came with the cause.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.protocol.errors import RequestError
-from async_kernel.protocol.fields import field
+from async_kernel.protocol.fields import field, list_field
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
@@ -29,7 +29,7 @@ def complete(kernel: Kernel[Any], request: Request) -> Content:
 def inspect(kernel: Kernel[Any], request: Request) -> Content:
     """inspect_request: what the object at the cursor is."""
     code = field(request, "code", str)
-    omit = field(request, "omit_sections", list, default=[])
+    omit = list_field(request, "omit_sections")
     detail = field(request, "detail_level", int, default=0)
     return kernel.shell.inspect(code, _cursor(request, code), detail, tuple(map(str, omit)))
 

@@ -1,8 +1,8 @@
 """The kernel: takes requests from a wire, serves each on its lane, and owns what user code started.
 
-:meth:`Kernel.running` is its life. :meth:`Kernel.submit` is called by whoever reads requests, in any thread; the request
-table says where a request is served. Every request gets one ``busy``, at most one reply and one ``idle``, in this order,
-whatever its handler does.
+:meth:`Kernel.running` is its life. :meth:`Kernel.submit` is called by whoever reads requests, in any thread; the
+request table says where a request is served. Every request gets one ``busy``, at most one reply and one ``idle``, in
+this order, whatever its handler does.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Serve in the shell's loop with a handler of the table that may wait."""
         await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
 
-    async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:  # noqa: FBT001 -- one of two
+    async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:
         """Serve a cell on its shell lane, or beside it."""
         await self._serve_waiting(
             request, lambda kernel, request: execution.execute(kernel, lane, request, foreground=foreground)

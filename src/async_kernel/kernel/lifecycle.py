@@ -31,7 +31,7 @@ def interrupt(kernel: Kernel[Any], request: Request) -> Content:
 
 
 def shutdown(kernel: Kernel[Any], request: Request) -> None:
-    """shutdown_request: stop the interface; the reply is sent when the cells have ended (see Kernel.closing_replies)."""
+    """shutdown_request: stop the interface; replied when the cells have ended (see Kernel.closing_replies)."""
     restart = field(request, "restart", bool, default=False)
     if not kernel.accepts_shutdown:
         msg = "this kernel is part of a program that does not allow its clients to shut it down"

@@ -1,7 +1,8 @@
-"""Subshells (JEP 91): further shell lanes, each in a thread and a loop of its own, with the namespace of the main shell.
+"""Subshells (JEP 91): more shell lanes, each in a thread and a loop of its own, with the main shell's namespace.
 
-Their threads are tasks of the nursery that reads requests, not of the shell's loop, so that one is made, interrupted and
-deleted while the main shell blocks. Deleting one cuts short what runs in it and is answered when its thread has ended.
+Their threads are tasks of the nursery that reads requests, not of the shell's loop, so that one is made, interrupted
+and deleted while the main shell blocks. Deleting one cuts short what runs in it and is answered when its thread has
+ended.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from async_kernel.kernel.execution import abort
-from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
+    from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 

@@ -1,8 +1,8 @@
 """The tree of what runs: cells, nurseries, tasks, threads and subshells, and where each of them waits.
 
-``task_tree_request``, an extension of the messaging protocol on the control channel, and ``%tasks`` show it. It is made in
-whatever thread asks, also while the shell's loop is blocked: stacks are read from outside. That is a look, not a lock:
-something may end while it is looked at.
+``task_tree_request``, an extension of the messaging protocol on the control channel, and ``%tasks`` show it. It is
+made in whatever thread asks, also while the shell's loop is blocked: stacks are read from outside. That is a look,
+not a lock: something may end while it is looked at.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def task_tree(kernel: Kernel[Any], request: Request) -> Content:
 
 
 def tree_of(kernel: Kernel[Any], *, stacks: bool) -> Node:
-    """The whole tree as nodes ``{"id", "kind", "name", "state", "age_s", "deadline_s", "cell", "where", "children"}``."""
+    """The tree as nodes ``{"id", "kind", "name", "state", "age_s", "deadline_s", "cell", "where", "children"}``."""
     lanes = kernel.lanes()
     children = [_lane(kernel, lane, stacks=stacks) for lane in lanes]
     return _node("kernel", "kernel", "kernel", "running", age=time.monotonic() - kernel.began, children=children)
@@ -136,7 +136,8 @@ def _blocked(kernel: Kernel[Any]) -> Node | None:
 
 def _thread_stack(lane: ShellLane) -> list[Node]:
     """The frames of user code on the lane's thread, outermost first."""
-    frame = sys._current_frames().get(lane.token.thread_id)  # noqa: SLF001 -- the only way to look at another thread
+    stacks = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- the documented way
+    frame = stacks.get(lane.token.thread_id)
     frames: list[FrameType] = []
     while frame is not None:
         frames.append(frame)

@@ -1,8 +1,8 @@
 """Cells in threads: each has a loop of its own, so that it may block, and ``await`` works in it.
 
-A cell alone gets a thread that ends with it (and with the background tasks that it started). Cells that name a thread share its
-loop, where they run beside each other; it stays until the kernel ends. The threads are tasks of the nursery that
-reads requests.
+A cell alone gets a thread that ends with it (and with the background tasks that it started). Cells that name a thread
+share its loop, where they run beside each other; it stays until the kernel ends. The threads are tasks of the nursery
+that reads requests.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.protocol.errors import RequestError
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.run_mode import RunMode
+    from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Backend
 

@@ -10,7 +10,7 @@ from async_kernel.typing import NoValue, NoValueType
 if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
 
-__all__ = ["field"]
+__all__ = ["field", "list_field"]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -38,3 +38,13 @@ def field(request: Request, name: str, kind: type[Any], *, default: Any | NoValu
         msg = f"{name!r} of {request.msg_type} is a {type(value).__name__}; it must be a {kind.__name__}"
         raise RequestError(msg)
     return value
+
+
+def list_field(request: Request, name: str) -> list[Any]:
+    """``request.content[name]``, a list; empty if it is missing or null.
+
+    Raises:
+        RequestError: if it is not a list.
+    """
+    items: list[Any] = field(request, name, list, default=[])
+    return items

@@ -1,7 +1,7 @@
 """Running the user's code: cells in their scopes, the lane that they queue in, the session's background tasks.
 
-``BaseShell`` needs no IPython; ``IPShell`` is looked up lazily. ``nursery``, ``session`` and ``cell`` are the names that user
-code has for what is around it (:mod:`async_kernel.shell.background.names`).
+``BaseShell`` needs no IPython; ``IPShell`` is looked up lazily. ``nursery``, ``session`` and ``cell`` are the names
+that user code has for what is around it (:mod:`async_kernel.shell.background.names`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["BaseShell", "IPShell", "cell", "nursery", "session"]
 
 def __getattr__(name: str) -> Any:
     if name == "BaseShell":
-        from async_kernel.shell.base import BaseShell
+        from async_kernel.shell.base import BaseShell  # noqa: PLC0415 -- lazily
 
         return BaseShell
     if name == "IPShell":
-        from async_kernel.shell.ipshell import IPShell
+        from async_kernel.shell.ipshell import IPShell  # noqa: PLC0415 -- it brings IPython
 
         return IPShell
     msg = f"module {__name__!r} has no attribute {name!r}"

@@ -3,8 +3,8 @@
 They outlive their cell and end with the kernel, which cancels them and waits for them while their output can still be
 sent. One that fails, and whose exception nobody retrieves, is shown in the cell that started it.
 
-Asked of asyncio by a task factory and an exception handler of the loop, which are there as long as the session and hand on
-everything that was not started by a cell. Tasks of task groups have an owner already.
+Asked of asyncio by a task factory and an exception handler of the loop, which are there as long as the session and
+hand on everything that was not started by a cell. Tasks of task groups have an owner already.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -43,19 +43,21 @@ async def supervised(failed: Callable[[BaseException, Request | None], object]) 
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> Any:
         if factory_before is None:
-            task = asyncio.Task(coro, loop=loop, **kwargs)
+            made: Any = asyncio.Task(coro, loop=loop, **kwargs)
         else:
-            task: Any = factory_before(loop, coro, **kwargs)
+            made = factory_before(loop, coro, **kwargs)
         request = current_request.get()
-        if request is not None and isinstance(task, asyncio.Task) and not _has_owner(coro):
+        if request is not None and _is_task(made) and not _has_owner(coro):
+            task = cast("asyncio.Task[Any]", made)
             started_by[task] = request
             running.add(task)
             task.add_done_callback(running.discard)
-        return task
+        return made
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        task, exc = context.get("task") or context.get("future"), context.get("exception")
-        request = started_by.get(task) if isinstance(task, asyncio.Task) else None
+        task: Any = context.get("task") or context.get("future")
+        exc = context.get("exception")
+        request = started_by.get(task) if _is_task(task) else None
         if request is not None and exc is not None:
             failed(exc, request)
         elif handler_before is not None:
@@ -75,6 +77,10 @@ async def supervised(failed: Callable[[BaseException, Request | None], object]) 
         if left:
             await asyncio.wait(left)
         loop.set_exception_handler(handler_before)
+
+
+def _is_task(made: Any) -> bool:
+    return isinstance(made, asyncio.Task)
 
 
 def _has_owner(coro: Any) -> bool:

@@ -1,8 +1,8 @@
 """``nursery``, ``session`` and ``cell``: what user code says for the things around it.
 
-They are looked up in the context, so that the same name is that of the main shell in its cells, of a subshell in its, and of a
-thread's loop in a cell that runs there. Cells find them in their namespace, where the user may shadow them; ``from
-async_kernel.shell import nursery, session, cell`` always has them.
+They are looked up in the context, so that the same name is that of the main shell in its cells, of a subshell in its,
+and of a thread's loop in a cell that runs there. Cells find them in their namespace, where the user may shadow them;
+``from async_kernel.shell import nursery, session, cell`` always has them.
 """
 
 from __future__ import annotations

@@ -14,19 +14,19 @@ import time
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import anyio
-import anyio.lowlevel
 
 from async_kernel.lifetime.loop_token import context_for, current_loop_token
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
+from async_kernel.shell.cells.cancellation import without
 from async_kernel.shell.cells.cell import current_cell
 from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 
     from anyio.abc import TaskGroup, TaskStatus
 
@@ -164,7 +164,7 @@ class SessionNursery:
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as exc:
-            error = exc.split(anyio.get_cancelled_exc_class())[1] if isinstance(exc, BaseExceptionGroup) else exc
+            error = without(exc, (anyio.get_cancelled_exc_class(),))
             if error is None or not shown():
                 raise
             return self._session.failed(error, task) == "restart"
@@ -172,7 +172,7 @@ class SessionNursery:
 
     def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Start a task that answers for its own errors: ``fn`` lets none out but cancellations."""
-        self._group.start_soon(fn)
+        self._group.start_soon(cast("Callable[[], Coroutine[Any, Any, object]]", fn))
 
 
 class _Status:
@@ -272,8 +272,8 @@ class Session:
     def on_error(self) -> OnError:
         """What happens when a task fails, after its error was shown.
 
-        ``report``: nothing more. ``cancel_siblings``: all other background tasks are cancelled. ``restart``: it is started
-        again, after 0.1 s, then 0.2 s, 0.4 s and so on up to 30 s.
+        ``report``: nothing more. ``cancel_siblings``: all other background tasks are cancelled. ``restart``: it is
+        started again, after 0.1 s, then 0.2 s, 0.4 s and so on up to 30 s.
         """
         return self._on_error
 

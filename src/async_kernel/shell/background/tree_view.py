@@ -20,7 +20,7 @@ def bundle(tree: Node) -> dict[str, str]:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < 100 else f"{value / 60:.0f} min"  # noqa: PLR2004 -- as people read it
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:.0f} min"
 
 
 def _words(node: Node) -> list[str]:

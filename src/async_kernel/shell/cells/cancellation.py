@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any, cast
 
 import anyio
 
-__all__ = ["being_cancelled", "first_cancellation", "is_cancellation"]
+__all__ = ["being_cancelled", "first_cancellation", "is_cancellation", "without"]
 
 
 def is_cancellation(exc: BaseException) -> bool:
@@ -21,12 +22,19 @@ def is_cancellation(exc: BaseException) -> bool:
 def first_cancellation(exc: BaseException) -> BaseException | None:
     """``exc`` or the first of its members that is a cancellation, which has to reach the scope that it comes from."""
     if isinstance(exc, BaseExceptionGroup):
-        for member in exc.exceptions:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- of any type
-            found = first_cancellation(member)  # pyright: ignore[reportUnknownArgumentType] -- as above
+        for member in cast("BaseExceptionGroup[Any]", exc).exceptions:
+            found = first_cancellation(member)
             if found is not None:
                 return found
         return None
     return exc if is_cancellation(exc) else None
+
+
+def without(exc: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """``exc``, or what is left of a group when its members of these kinds are taken out; None if nothing is left."""
+    if isinstance(exc, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[Any]", exc).split(kinds)[1]
+    return None if isinstance(exc, kinds) else exc
 
 
 def being_cancelled() -> bool:

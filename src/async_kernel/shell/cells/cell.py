@@ -17,11 +17,12 @@ import time
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import anyio
 
 from async_kernel.common import PACKAGE_FOLDER
+from async_kernel.shell.cells.cancellation import without
 from async_kernel.shell.cells.interrupts import Gate
 from async_kernel.shell.cells.native import native_task
 
@@ -212,13 +213,9 @@ class Cell:
         machinery: tuple[type[BaseException], ...] = (cancelled_class,)
         if self.cause is not None:
             machinery = (cancelled_class, KeyboardInterrupt)
-        own: BaseException | None = exc
-        if isinstance(exc, BaseExceptionGroup):
-            _, own = exc.split(machinery)
-        elif isinstance(exc, machinery):
-            own = None
+        own = without(exc, machinery)
         if own is not None:
-            return exc if own is exc else own
+            return own
         if self.cause is None:
             return None
         return self._error_of_cause().with_traceback(user_traceback(_deepest(exc).__traceback__))
@@ -233,9 +230,9 @@ class Cell:
 
 def _deepest(exc: BaseException) -> BaseException:
     """The first leaf of a group: where the user's code stood."""
-    while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
-        exc = exc.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- leaf of any type
-    return exc  # pyright: ignore[reportUnknownVariableType]
+    while isinstance(exc, BaseExceptionGroup):
+        exc = cast("BaseExceptionGroup[Any]", exc).exceptions[0]
+    return exc
 
 
 def is_machinery(filename: str) -> bool:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.shell.cells.cell import Cause, Cell
 
-__all__ = ["Gate", "Interrupter", "Interrupted"]
+__all__ = ["Gate", "Interrupted", "Interrupter"]
 
 RESEND_S = 0.02
 """Seconds after which an unhandled signal is sent again: longer than the main thread needs for its next bytecode,
@@ -155,7 +155,7 @@ class Gate:
                 self._armed = False
 
 
-_GATE_CODES = frozenset({Gate.drive.__code__, Gate._enter.__code__, Gate._leave.__code__})  # noqa: SLF001
+_GATE_CODES = frozenset(vars(Gate)[name].__code__ for name in ("drive", "_enter", "_leave"))
 
 
 def _set_async_exc(thread_id: int, exc: type[BaseException] | None) -> None:
@@ -208,11 +208,13 @@ class Interrupter:
     async def insist(self, cell: Cell, also: Callable[[], object]) -> None:
         """Make sure that the signal for ``cell`` was handled; a task of another loop.
 
-        CPython looks for signals before it gives the GIL away, not after it has it back. One that is sent in between lies there
-        unhandled if the main thread enters a C call that blocks next, until the next signal ends that call. And a C call may
-        ignore SIGINT, as ``system(3)`` does: then it is raised when that call returns, by an asynchronous exception.
+        CPython looks for signals before it gives the GIL away, not after it has it back. One that is sent in between
+        lies there unhandled if the main thread enters a C call that blocks next, until the next signal ends that
+        call. And a C call may ignore SIGINT, as ``system(3)`` does: then it is raised when that call returns, by an
+        asynchronous exception.
 
         Args:
+            cell: the one that was signalled for.
             also: called each time before the signal is sent again, with the exception set already.
         """
         if not self.by_signal:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskStatus
 
 from async_kernel.lifetime.loop_token import current_loop_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from anyio.abc import TaskStatus
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request

@@ -1,8 +1,8 @@
 """``cell.nursery``: children that a cell waits for.
 
-A child starts with ``cell.nursery.start_soon(fn, *args)``. The cell is done when its code and all children are; a child that
-fails cancels the others and the code, and the cell fails with an ExceptionGroup; a cell that fails or is cut short
-takes its children along.
+A child starts with ``cell.nursery.start_soon(fn, *args)``. The cell is done when its code and all children are; a
+child that fails cancels the others and the code, and the cell fails with an ExceptionGroup; a cell that fails or is
+cut short takes its children along.
 
 The children live in a task group whose host is a task beside the cell's code, since a cell that has none shall not pay
 for it. Used in the cell's loop only.
@@ -11,14 +11,14 @@ for it. Used in the cell's loop only.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
 from async_kernel.lifetime.pending import Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from anyio.abc import TaskGroup
 
@@ -57,7 +57,7 @@ class CellNursery:
     def _start_waiting(self) -> None:
         while self._group is not None and self._waiting:
             fn, args, name = self._waiting.popleft()
-            self._group.start_soon(fn, *args, name=name)
+            self._group.start_soon(cast("Callable[..., Coroutine[Any, Any, object]]", fn), *args, name=name)
 
     async def _host(self) -> None:
         try:

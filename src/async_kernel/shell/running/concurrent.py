@@ -1,7 +1,7 @@
 """Running a piece of code beside the cell it stands in: as a background task, in a thread, on the other async library.
 
-What ``%%task``, ``%%thread``, ``%%trio`` and ``%%asyncio`` do. Output, errors and displays go to the cell that the magic is
-in. A task outlives it; a thread is waited for and, when its cell is cut short, is cut short with it.
+What ``%%task``, ``%%thread``, ``%%trio`` and ``%%asyncio`` do. Output, errors and displays go to the cell that the
+magic is in. A task outlives it; a thread is waited for and, when its cell is cut short, is cut short with it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ async def run_in_thread(shell: IPShell[Any], code: str, *, backend: Backend, nam
 
     with cell.waiting(strike) if cell is not None else nullcontext():
         result = await run_loop_in_owned_thread(main, name=name, backend=backend)
-    return result.unwrap() if result is not None else None
+    return result.unwrap()
 
 
 def _report(shell: IPShell[Any], exc: BaseException, request: Request | None) -> None:

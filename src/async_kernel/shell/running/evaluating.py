@@ -5,13 +5,13 @@ Nothing is displayed and no error is shown: both are for whoever asked, which is
 
 from __future__ import annotations
 
-import ast
 import inspect
 from typing import TYPE_CHECKING, Any, cast
 
 from async_kernel.shell.running.compiling import await_magics, compile_value
 
 if TYPE_CHECKING:
+    import ast
     from types import CodeType
 
     from async_kernel.shell.ipshell import IPShell

@@ -287,7 +287,7 @@ class RunsCode(InteractiveShell):
     runcode = run_code
 
     def show_value(self, value: object) -> None:
-        """Show the value of an expression: called in the code of cells, see :mod:`async_kernel.shell.running.compiling`."""
+        """Show an expression's value; called in the code of cells, see :mod:`async_kernel.shell.running.compiling`."""
         __tracebackhide__ = __debuggerskip__ = True
         hook = sys.displayhook
         if isinstance(hook, CapturingDisplayHook) and getattr(hook, "shell", None) is self:

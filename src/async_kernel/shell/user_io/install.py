@@ -33,6 +33,7 @@ def user_io(
     """Replace stdout, stderr, input and getpass by ones that serve cells, while open.
 
     Args:
+        wire: where they go.
         fallback: the parent of output written outside every cell. None (embedded): it goes where it always went.
         fds: the descriptors behind stdout and stderr, when the kernel reads what is written to them.
         echo: streams that get all output once more.
@@ -69,7 +70,7 @@ def _replaced(owner: Any, name: str, value: object) -> Generator[None]:
 
 
 def _input_for(original: Callable[..., str], *, embedded: bool) -> Callable[..., str]:
-    def input(prompt: object = "", /) -> str:  # noqa: A001 -- it stands in for the builtin
+    def input(prompt: object = "", /) -> str:
         """Read a line from the client of this cell; EOFError when the user ends the input."""
         if embedded and current_request.get() is None:
             return original(prompt)

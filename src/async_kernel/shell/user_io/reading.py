@@ -1,7 +1,7 @@
-"""``input()``, ``getpass()`` and ``await ainput()`` for user code.
+r"""``input()``, ``getpass()`` and ``await ainput()`` for user code.
 
 The question goes to the client whose cell asks. The synchronous form blocks its thread until the answer is there; an
-interrupt of the cell ends the wait at once. Control-D arrives as ``\\x04`` and is EOFError.
+interrupt of the cell ends the wait at once. Control-D arrives as ``\x04`` and is EOFError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _wire: Wire | None = None
 
 def set_wire(wire: Wire | None) -> None:
     """Say where questions go; None: to nobody."""
-    global _wire  # noqa: PLW0603 -- one kernel in a process
+    global _wire
     _wire = wire
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from async_kernel.protocol.request import current_request
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from async_kernel.protocol.wire import Wire
     from async_kernel.typing import Header, StreamName
@@ -25,7 +25,7 @@ _forked = False
 
 
 def _mark_forked() -> None:
-    global _forked  # noqa: PLW0603 -- a fact about the process
+    global _forked
     _forked = True
 
 
@@ -89,7 +89,8 @@ class CellStream(io.TextIOBase):
             self._echo.flush()
         return len(text)
 
-    def writelines(self, lines: Iterable[str], /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] -- text, not buffers
+    def writelines(self, lines: Iterable[str], /) -> None:
+        """Write them one after another, as they are."""
         self.write("".join(lines))
 
     def _write_in_fork(self, text: str) -> int:
@@ -119,22 +120,27 @@ class CellStream(io.TextIOBase):
 
     @property
     def name(self) -> str:
+        """``<stdout>`` or ``<stderr>``."""
         return f"<{self._name}>"
 
     @property
     def mode(self) -> str:
+        """That of a stream to write to."""
         return "w"
 
     @property
     def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] -- read-only here
+        """What descriptors get; messages have text."""
         return "utf-8"
 
     @property
     def errors(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] -- read-only here
+        """What becomes of text that cannot be encoded."""
         return "backslashreplace"
 
     @property
     def line_buffering(self) -> bool:
+        """True: a client sees a line soon after its end."""
         return True
 
     def fileno(self) -> int:
@@ -157,12 +163,15 @@ class CellStream(io.TextIOBase):
         return False
 
     def writable(self) -> bool:
+        """True."""
         return True
 
     def readable(self) -> bool:
+        """False: ``input()`` asks the client."""
         return False
 
     def seekable(self) -> bool:
+        """False."""
         return False
 
     def close(self) -> None:
@@ -190,7 +199,7 @@ class _ByteWriter(io.BufferedIOBase):
         self._text = text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         raw = bytes(data)
         text = self._decoder.decode(raw)
         if text:
