@@ -32,6 +32,7 @@ from async_kernel.shell.debugging import cell_pdb, debuggers_of_cells
 from async_kernel.shell.history import CellHistory
 from async_kernel.shell.ipython import InteractiveShell, ZMQExitAutocall, display
 from async_kernel.shell.magics.gui import check_backend, enable_gui, inline_figures
+from async_kernel.shell.recognition import recognisable, recognisable_module, with_section
 from async_kernel.shell.running.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
 from async_kernel.shell.running.run_cell import RunsCode
 from async_kernel.shell.running.transforming import PlainPython
@@ -81,6 +82,9 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     history_manager: CellHistory
     payload_manager: payloads.CellPayloads
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 -- see the module of recognisable
+        return super().__new__(recognisable(cls), *args, **kwargs)
+
     def __init__(
         self,
         *,
@@ -98,8 +102,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         self._installed = ExitStack()
         super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
         self._plain = PlainPython(self)
-        if "IPKernelApp" not in self.config:
-            self.config.IPKernelApp.is_kernel = True  # a section by which libraries (tqdm) know a notebook
+        with_section(self.config)
         atexit.unregister(self.atexit_operations)  # close() is called by the kernel, at its end
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -107,6 +110,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     def start(self) -> None:
         """Take IPython's names in the process, until :meth:`close`."""
         self._installed.enter_context(installed(self, launched=self.launched, main=self.user_module))
+        if self.launched:
+            self._installed.enter_context(recognisable_module())
         self._installed.enter_context(inline_figures(self))
         self._installed.enter_context(debuggers_of_cells(self))
         self.at_close(introspection.take_back_filter)
