@@ -27,7 +27,7 @@ from async_kernel.lifetime.loop_token import context_for
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from contextvars import Context
 
     from async_kernel.event_loop.host import Host
@@ -95,11 +95,8 @@ class AsyncioGuest:
     def __init__(
         self, host: Host, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
+        check_guest_options(options)
         debug = options.pop("debug", None)
-        options = {name: value for name, value in options.items() if value}  # use_uvloop=False asks for nothing
-        if options:
-            msg = f"backend_options: asyncio has no option {', '.join(options)} with a host, whose guest its loop is"
-            raise TypeError(msg)
         self._host = host
         self._func = func
         self._args = args
@@ -166,3 +163,15 @@ class AsyncioGuest:
 
 def _mark_thread() -> None:
     threading.current_thread().pydev_do_not_trace = True  # pyright: ignore[reportAttributeAccessIssue] -- pydevd's
+
+
+def check_guest_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that choose another loop than the guest's own.
+
+    Raises:
+        TypeError: if there are some.
+    """
+    others = [name for name, value in options.items() if value and name != "debug"]  # use_uvloop=False asks for nothing
+    if others:
+        msg = f"backend_options: asyncio has no option {', '.join(others)} with a host, whose guest its loop is"
+        raise TypeError(msg)

@@ -15,6 +15,7 @@ of its own), tasks go on where the toolkit runs its main loop meanwhile.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     import outcome
 
-__all__ = ["Guest", "Host", "make_host"]
+__all__ = ["Guest", "Host", "host_class", "make_host"]
 
 T = TypeVar("T")
 
@@ -66,8 +67,19 @@ class Host(ABC):
     """
 
     HOST: ClassVar[Hosts] = Hosts.custom
-    MATPLOTLIB_GUIS: ClassVar[tuple[str, ...]] = ()
+    MATPLOTLIB_GUIS: tuple[str, ...] = ()
     _outcome: outcome.Outcome[Any] | None = None
+
+    @classmethod  # noqa: B027 -- many need nothing
+    def check_installed(cls, **options: Any) -> None:
+        """See whether what the host needs can be imported.
+
+        Args:
+            options: arguments of its constructor.
+
+        Raises:
+            ImportError: if not; the message says what to install.
+        """
 
     # -- what a toolkit provides -----------------------------------------------------------------------------
 
@@ -173,11 +185,11 @@ class Host(ABC):
 _running: dict[int, Host] = {}
 
 
-def make_host(host: str, options: Mapping[str, Any] | None = None) -> Host:
+def make_host(host: str | None, options: Mapping[str, Any] | None = None) -> Host:
     """The host of that name, for this thread.
 
     Args:
-        host: one of :class:`~async_kernel.typing.Hosts`.
+        host: one of :class:`~async_kernel.typing.Hosts`; None: custom, if the options name a class.
         options: arguments of its constructor; ``host_class`` (a class or its dotted name) is used instead of the
             host's own.
 
@@ -187,15 +199,43 @@ def make_host(host: str, options: Mapping[str, Any] | None = None) -> Host:
         TypeError: if the class is no :class:`Host`, or takes no such option.
         ValueError: if there is no host of that name.
     """
+    cls, arguments = host_class(host, options)
+    return cls(**arguments)
+
+
+def host_class(host: str | None, options: Mapping[str, Any] | None = None) -> tuple[type[Host], dict[str, Any]]:
+    """The class of a host, and the arguments for its constructor.
+
+    Raises:
+        ImportError: if the class is not there.
+        TypeError: as :func:`make_host`.
+        ValueError: as :func:`make_host`.
+    """
     options = dict(options or {})
-    cls: Any = options.pop("host_class", None) or _CLASSES.get(host)
+    cls: Any = options.pop("host_class", None)
+    if cls is None and host is None:
+        given = ", ".join(options)
+        msg = f"host_options ({given}) need a host: add --host=tk, --host=qt, or host_class=package.module.Class"
+        raise ValueError(msg)
+    cls = cls or _CLASSES.get(host or "")
     if cls is None:
         why = "a custom host needs the option host_class" if host == Hosts.custom else f"there is no host {host!r}"
         msg = f"{why}: --host is tk, qt, or custom with --host_options host_class=package.module.Class"
         raise ValueError(msg)
     if isinstance(cls, str):
-        cls = import_item(cls)
+        name = cls
+        try:
+            cls = import_item(name)
+        except (ImportError, AttributeError, ValueError) as exc:
+            msg = f"host_class {name!r} cannot be imported: {exc}"
+            raise ImportError(msg) from exc
     if not (isinstance(cls, type) and issubclass(cls, Host)):
         msg = f"host_class must be a subclass of async_kernel.event_loop.host.Host, not {cls!r}"
         raise TypeError(msg)
-    return cls(**options)
+    known = inspect.signature(cls).parameters
+    for name in options:
+        if name not in known and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            msg = f"host_options: {cls.__name__} has no option {name!r}; {has}"
+            raise TypeError(msg)
+    return cls, options

@@ -12,8 +12,9 @@ import sys
 import threading
 from collections import deque
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from async_kernel.event_loop.display import check_display
 from async_kernel.event_loop.host import Host
 from async_kernel.typing import Hosts
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["QtHost"]
 
 Module = Literal["PySide6", "PyQt6", "PySide2", "PyQt5"]
+CANNOT_START = 2
+"""The exit code for a host that cannot start here, as for a wrong option: Qt does not let Python raise."""
 
 
 class QtHost(Host):
@@ -42,26 +45,28 @@ class QtHost(Host):
     """
 
     HOST = Hosts.qt
-    MATPLOTLIB_GUIS = ("qt", "qt5", "qt6")
+    MATPLOTLIB_GUIS = ("qt", "qt6")
 
     def __init__(self, module: Module = "PySide6") -> None:
         if threading.current_thread() is not threading.main_thread():
             msg = "--host=qt: Qt's main loop runs in the main thread only"
             raise RuntimeError(msg)
-        try:
-            core, widgets = import_module(f"{module}.QtCore"), import_module(f"{module}.QtWidgets")
-        except ImportError as exc:
-            extra = "async-trio[gui]" if module == "PySide6" else module
-            msg = f"--host=qt needs {module}, which cannot be imported ({exc}): pip install {extra}"
-            raise ImportError(msg) from None
-        self._core: Any = core
+        self._core: Any
+        self._core, widgets = _import_qt(module)
+        core = self._core
+        self.MATPLOTLIB_GUIS = ("qt", f"qt{module[-1].replace('2', '5')}")  # PySide2 is Qt 5
         self._calls: deque[Callable[[], object]] = deque()
         self._failure: BaseException | None = None
-        self.app: Any = core.QCoreApplication.instance() or _make_application(widgets)
+        self.app: Any = core.QCoreApplication.instance() or _make_application(core, widgets)
         self._quit_on_last_window = self.app.quitOnLastWindowClosed()
         self.app.setQuitOnLastWindowClosed(False)
         self._event_type = core.QEvent.Type(core.QEvent.registerEventType())
         self._receiver = self._make_receiver()
+
+    @classmethod
+    def check_installed(cls, module: Module = "PySide6", **options: Any) -> None:
+        """See whether the binding can be imported."""
+        _import_qt(module)
 
     def _make_receiver(self) -> Any:
         host = self
@@ -106,13 +111,34 @@ class QtHost(Host):
         del self._receiver
 
 
-def _make_application(widgets: Any) -> Any:
-    needs_display = sys.platform not in ("win32", "darwin")
-    if needs_display and not any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
-        # Qt would end the process.
-        msg = (
-            "--host=qt needs a display, and there is none (neither DISPLAY nor WAYLAND_DISPLAY is set): start the "
-            "kernel in a desktop session, under xvfb-run, or with QT_QPA_PLATFORM=offscreen"
-        )
-        raise RuntimeError(msg)
-    return widgets.QApplication(["async-kernel"])
+def _import_qt(module: str) -> tuple[Any, Any]:
+    if module not in get_args(Module):
+        msg = f"host_options: module is {module!r}; it must be one of {', '.join(get_args(Module))}"
+        raise TypeError(msg)
+    try:
+        return import_module(f"{module}.QtCore"), import_module(f"{module}.QtWidgets")
+    except ImportError as exc:
+        extra = "async-trio[gui]" if module == "PySide6" else module
+        msg = f"--host=qt needs {module}, which cannot be imported ({exc}): pip install {extra}"
+        raise ImportError(msg) from None
+
+
+def _make_application(core: Any, widgets: Any) -> Any:
+    if not os.environ.get("QT_QPA_PLATFORM"):
+        check_display("qt", ("DISPLAY", "WAYLAND_DISPLAY"), "start with QT_QPA_PLATFORM=offscreen")
+    said: list[str] = []
+
+    def say(kind: Any, context: Any, text: str) -> None:
+        if kind == core.QtMsgType.QtFatalMsg:
+            # Qt ends the process when this returns. Nothing has begun yet, so it may as well end in one line.
+            cause = " ".join(said) or text
+            sys.stderr.write(f"async-kernel: --host=qt: Qt cannot start: {cause}\n")
+            sys.stderr.flush()
+            os._exit(CANNOT_START)
+        said.append(text.strip().partition("\n")[0])
+
+    before = core.qInstallMessageHandler(say)
+    try:
+        return widgets.QApplication(["async-kernel"])
+    finally:
+        core.qInstallMessageHandler(before)

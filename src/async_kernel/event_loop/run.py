@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from async_kernel.typing import RunSettings
 
-__all__ = ["checked_backend_options", "prepare", "run"]
+__all__ = ["check", "checked_backend_options", "prepare", "run"]
 
 T = TypeVar("T")
 
@@ -48,8 +48,8 @@ def prepare(settings: RunSettings, /) -> Callable[[Callable[..., Awaitable[T]], 
         ValueError: if there is no such backend or host.
     """
     backend = Backend(settings.backend)
-    options = checked_backend_options(backend, settings.backend_options)
-    if settings.host is not None:
+    options = _checked_options(settings)
+    if settings.host is not None or settings.host_options:
         from async_kernel.event_loop.host import make_host  # noqa: PLC0415 -- most kernels have none
 
         return partial(make_host(settings.host, settings.host_options).run, backend=backend, backend_options=options)
@@ -58,6 +58,32 @@ def prepare(settings: RunSettings, /) -> Callable[[Callable[..., Awaitable[T]], 
         return anyio.run(func, *args, backend=str(backend), backend_options=options)
 
     return runner
+
+
+def check(settings: RunSettings, /) -> None:
+    """See whether the settings could run somewhere: what :func:`prepare` checks but for the display and the thread.
+
+    Raises:
+        ImportError: as :func:`prepare`.
+        TypeError: as :func:`prepare`.
+        ValueError: as :func:`prepare`.
+    """
+    _checked_options(settings)
+    if settings.host is not None or settings.host_options:
+        from async_kernel.event_loop.host import host_class  # noqa: PLC0415 -- as above
+
+        cls, options = host_class(settings.host, settings.host_options)
+        cls.check_installed(**options)
+
+
+def _checked_options(settings: RunSettings) -> dict[str, Any]:
+    backend = Backend(settings.backend)
+    options = checked_backend_options(backend, settings.backend_options)
+    if settings.host is not None and backend is Backend.asyncio:
+        from async_kernel.event_loop.asyncio_guest import check_guest_options  # noqa: PLC0415 -- most kernels have none
+
+        check_guest_options(options)
+    return options
 
 
 def checked_backend_options(backend: Backend, options: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Tk's main loop as host.
 
 Tcl has one queue of events in a thread for the windows of every ``Tk`` object. This host works through it from an
-interpreter of its own that has no window: so it needs no display itself, is nobody's default root, and does not end
-when windows are closed. Calls from other threads come through a socket that Tcl watches; on Windows, where it watches
-none, through Tcl's own hand-over between threads.
+interpreter of its own that has no window: so it is nobody's default root, and does not end when windows are closed.
+That windows can be made at all is tried first. Calls from other threads come through a socket that Tcl watches; on
+Windows, where it watches none, through Tcl's own hand-over between threads.
 
 The end must not wait for a dialog that somebody has left open: main loops that callbacks have entered inside this one
 are left too, and if one waits for a window, tkinter's default root is destroyed.
@@ -15,6 +15,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from async_kernel.event_loop.display import check_display
 from async_kernel.event_loop.host import Host
 from async_kernel.typing import Hosts
 
@@ -34,18 +35,16 @@ class TkHost(Host):
 
     Raises:
         ImportError: if this Python has no tkinter.
+        RuntimeError: if there is no display.
     """
 
     HOST = Hosts.tk
     MATPLOTLIB_GUIS = ("tk",)
 
     def __init__(self) -> None:
-        try:
-            import tkinter  # noqa: PLC0415 -- not every Python has it
-        except ImportError as exc:
-            msg = f"--host=tk needs tkinter, which this Python has not ({exc}). Debian: apt install python3-tk"
-            raise ImportError(msg) from None
-        self._tkinter = tkinter
+        self._tkinter = tkinter = _import_tkinter()
+        check_display("tk", ("DISPLAY",))
+        _try_window(tkinter)
         self._tk: Any = tkinter.Tcl().tk
         self._calls: deque[Callable[[], object]] = deque()
         self._idle_calls: deque[Callable[[], object]] = deque()
@@ -58,6 +57,11 @@ class TkHost(Host):
         self._tk.createcommand("async_kernel_call", self._call_all)
         self._tk.createcommand("async_kernel_idle", self._call_one)
         self._tk.createcommand("async_kernel_quit", self._quit_inner)
+
+    @classmethod
+    def check_installed(cls, **options: Any) -> None:
+        """See whether this Python has tkinter."""
+        _import_tkinter()
 
     def run_sync_soon_threadsafe(self, fn: Callable[[], object]) -> None:
         """Wake the main loop for ``fn()``."""
@@ -125,3 +129,27 @@ class TkHost(Host):
         for name in ("async_kernel_call", "async_kernel_idle", "async_kernel_quit"):
             self._tk.deletecommand(name)
         del self._tk
+
+
+def _import_tkinter() -> Any:
+    try:
+        import tkinter  # noqa: PLC0415 -- not every Python has it
+    except ImportError as exc:
+        msg = f"--host=tk needs tkinter, which this Python has not ({exc}). Debian: apt install python3-tk"
+        raise ImportError(msg) from None
+    return tkinter
+
+
+def _try_window(tkinter: Any) -> None:
+    """Whether a window can be made; this one is never shown.
+
+    Raises:
+        RuntimeError: if not.
+    """
+    try:
+        root = tkinter.Tk()
+    except tkinter.TclError as exc:
+        msg = f"--host=tk cannot make windows: {exc}"
+        raise RuntimeError(msg) from None
+    root.withdraw()
+    root.destroy()

@@ -27,13 +27,13 @@ from traitlets.utils.importstring import import_item
 
 from async_kernel.arguments import without_leftovers
 from async_kernel.interface import garbage
-from async_kernel.interface.options import StrictLoader
+from async_kernel.interface.options import StrictLoader, refuse
 from async_kernel.interface.settings import ClosingSettings
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
 from async_kernel.slot import HasInterface, configurable_classes, slot
-from async_kernel.typing import Backend, Channel, NoValue, NoValueType
+from async_kernel.typing import Backend, Channel, Hosts, NoValue, NoValueType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from async_kernel.kernel import Kernel
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.wire import Wire
-    from async_kernel.typing import Content, Header, Message
+    from async_kernel.typing import Content, Header, Message, RunSettings
 
 __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_header"]
 
@@ -116,10 +116,10 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     classes: ClassVar[list[Any]] = configurable_classes
     name = Unicode("async").tag(config=True)
     "The name of the kernel, as in its kernelspec."
-    host = Unicode(None, allow_none=True).tag(config=True)
-    "The GUI main loop to run as host: tk or qt."
+    host = UseEnum(Hosts, default_value=None, allow_none=True).tag(config=True)
+    "The GUI main loop to run as host: tk, qt, or custom with the host option host_class."
     host_options = DictValueLiteralEval(allow_none=True).tag(config=True)
-    "Options for the host, as key=value."
+    "Options for the host as key=value, e.g. module=PyQt6 or host_class=package.module.Class."
     backend = UseEnum(Backend, default_value=Backend.trio).tag(config=True)
     "The async library that cells run on: trio or asyncio."
     backend_options = DictValueLiteralEval(allow_none=True).tag(config=True)
@@ -304,6 +304,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         app = None
         try:
             app = cls(argv, kernel_class=kernel_class, shell_class=shell_class, **kwargs)
+            app._check_loop()
             app.start()
             app.exit()
         finally:
@@ -321,20 +322,52 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         if slot.get() is not self:
             msg = "This is not the global instance: it was stopped, or another interface was made."
             raise RuntimeError(msg)
-        from async_kernel.event_loop.run import run  # noqa: PLC0415 -- embedding does without
-        from async_kernel.typing import RunSettings  # noqa: PLC0415
-
         self._launched = True
-        options = dict(self.backend_options or {})
-        if self.backend is Backend.asyncio and not options and self.host is None and _uvloop_installed():
-            options["use_uvloop"] = True
-        settings = RunSettings(backend=self.backend, backend_options=options, host=self.host, host_options=self.host_options)
         try:
-            run(self.run, (), settings)
+            runner, self._runner = self._runner or self.prepare_loop(), None
+            runner(self.run, ())
         except StoppedEarlyError:
             self.log.info("stopped before it had started")
         finally:
             self._release()
+
+    def prepare_loop(self) -> Callable[..., None]:
+        """Check the options of the backend and of the host, and make the host; :meth:`start` then runs it.
+
+        Raises:
+            ImportError: if the backend or the host's toolkit is not installed.
+            RuntimeError: if the toolkit cannot run in this thread or without a display.
+            TypeError: if there is no such option.
+            ValueError: if there is no such host.
+        """
+        from async_kernel.event_loop.run import prepare  # noqa: PLC0415 -- embedding does without
+
+        self._runner = prepare(self._run_settings())
+        return self._runner
+
+    _runner: Callable[..., None] | None = None
+
+    def _run_settings(self) -> RunSettings:
+        from async_kernel.typing import RunSettings  # noqa: PLC0415 -- as above
+
+        options = dict(self.backend_options or {})
+        if self.backend is Backend.asyncio and not options and self.host is None and _uvloop_installed():
+            options["use_uvloop"] = True
+        return RunSettings(
+            backend=self.backend, backend_options=options, host=self.host, host_options=dict(self.host_options or {})
+        )
+
+    def _check_loop(self) -> None:
+        """Refuse options of the loop or of its host in one line, before anything has been opened or written."""
+        from async_kernel.event_loop.run import check  # noqa: PLC0415 -- as above
+
+        try:
+            if self.show_config or self.show_config_json:
+                check(self._run_settings())  # whoever only looks needs no display
+            else:
+                self.prepare_loop()
+        except (ImportError, RuntimeError, TypeError, ValueError) as exc:
+            refuse(str(exc))
 
     async def run(self, *, stopped: Callable[[], object] | None = None) -> None:
         """Open the interface and stay until it is stopped; then call ``stopped``, also after a failure."""

@@ -15,6 +15,7 @@ from traitlets import Unicode
 from async_kernel.interface.base import T_shell_co
 from async_kernel.interface.zmq import ZMQInterface
 from async_kernel.slot import configurable_classes
+from async_kernel.typing import Hosts
 
 if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell
@@ -68,6 +69,10 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         self.load_config_file()
         if command_line is not None:
             self.update_config(command_line)
+        if self.host is None:
+            # A kernel that is told to begin with windows needs the main loop that they live in.
+            wanted = (self.pylab, self.gui, self.matplotlib)
+            self.host = next(filter(None, map(Hosts.from_gui, wanted)), None)
 
     def init_crash_handler(self) -> None:
         """None: an interface takes no excepthook from its process."""

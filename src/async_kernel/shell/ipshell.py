@@ -346,7 +346,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         Raises:
             UsageError: as :meth:`enable_gui`.
         """
-        check_backend(self, gui.lower() if gui else gui)
+        check_backend(gui.lower() if gui else gui)
         base: Any = super()
         return base.enable_matplotlib(gui)
 

@@ -22,7 +22,7 @@ _PLACES = {
     ),
     "kernel": (
         "KernelMagics",
-        ("autosave", "clear", "connect_info", "edit", "gui", "less", "man", "more", "qtconsole"),
+        ("autosave", "clear", "connect_info", "edit", "gui", "less", "man", "matplotlib", "more", "qtconsole"),
         (),
     ),
     "running": ("RunningMagics", ("autoawait", "time"), ("capture", "time")),

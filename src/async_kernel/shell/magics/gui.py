@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -17,20 +18,16 @@ if TYPE_CHECKING:
 
     from async_kernel.shell.ipshell import IPShell
 
-__all__ = ["check_backend", "enable_gui", "inline_figures"]
+__all__ = ["backends", "check_backend", "enable_gui", "inline_figures"]
 
 _MODULE = "matplotlib_inline.backend_inline"
-_WINDOWS = {name: name for name in ("gtk", "gtk3", "gtk4", "osx", "qt", "qt5", "qt6", "tk", "wx")} | {
-    "macosx": "osx",
-    "qtagg": "qt",
-    "qt5agg": "qt5",
-    "tkagg": "tk",
-    "wxagg": "wx",
-    "gtk3agg": "gtk3",
-    "gtk4agg": "gtk4",
-}
-"""matplotlib's names for backends with windows, and IPython's for their toolkits."""
 _INLINE = ("inline", f"module://{_MODULE}")
+_NO_LOOP = ("inline", "ipympl", "widget", "agg")
+_TOOLKITS = {"gtk": "gtk", "osx": "osx", "macosx": "osx", "qt": "qt", "tk": "tk", "wx": "wx"}
+"""How IPython's and matplotlib's names for windows begin, and their toolkits."""
+_PAGES = ("notebook", "nbagg", "webagg")
+"""matplotlib's backends that draw by scripts for pages other than today's notebooks."""
+_TEMPLATE = "template"
 
 
 def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
@@ -39,33 +36,74 @@ def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
     Raises:
         UsageError: if the kernel was not started with that toolkit's main loop as its host.
     """
-    from async_kernel.event_loop.host import Host  # noqa: PLC0415 -- few sessions ask
-
-    host = Host.current()
-    loops = host.MATPLOTLIB_GUIS if host is not None else ()
-    if gui is None or gui in ("inline", "ipympl", "widget", "agg", *loops):
+    loops = _loops()
+    if gui is None or gui in (*_NO_LOOP, *loops):
         shell.active_eventloop = gui if gui in loops else None
         return
-    has = f"its host is {host.HOST}" if host is not None else "it was started without a host"
-    msg = (
-        f"The main loop of {gui!r} cannot be started in this kernel: {has}. Start a kernel with "
-        f"--host={_host_of(gui)}, or use %matplotlib inline, or %matplotlib widget."
-    )
-    raise UsageError(msg)
+    raise UsageError(_why_not(gui))
 
 
-def _host_of(gui: str) -> str:
-    return "qt" if gui.startswith("qt") else gui
-
-
-def check_backend(shell: IPShell[Any], gui: str | None) -> None:
+def check_backend(gui: str | None) -> None:
     """Refuse a matplotlib backend whose windows could not live here, before matplotlib looks for their toolkit.
 
     Raises:
         UsageError: as :func:`enable_gui`.
     """
-    if gui in _WINDOWS:
-        enable_gui(shell, _WINDOWS[gui])
+    if gui is not None and not _lives_here(gui):
+        raise UsageError(_why_not(gui))
+
+
+def backends() -> str:
+    """What %matplotlib can be told in this kernel, as text; needs matplotlib."""
+    from IPython.core import pylabtools  # noqa: PLC0415 -- imports matplotlib
+
+    ipython: Any = pylabtools
+    names: list[str] = ipython._list_matplotlib_backends_and_gui_loops()  # noqa: SLF001 -- what IPython itself prints
+    ours = [name for name in dict.fromkeys(names) if _lives_here(name) and name != _TEMPLATE]
+    if find_spec("ipympl") is None:
+        ours = [name for name in ours if name not in ("ipympl", "widget")]
+    return f"Available matplotlib backends: {ours}\n{_windows()}"
+
+
+def _loops() -> tuple[str, ...]:
+    from async_kernel.event_loop.host import Host  # noqa: PLC0415 -- few sessions ask
+
+    host = Host.current()
+    return host.MATPLOTLIB_GUIS if host is not None else ()
+
+
+def _toolkit(gui: str) -> str | None:
+    return next((toolkit for start, toolkit in _TOOLKITS.items() if gui.lower().startswith(start)), None)
+
+
+def _lives_here(gui: str) -> bool:
+    """Whether figures of a backend, or windows of a toolkit, can live in this kernel."""
+    toolkit = _toolkit(gui)
+    if toolkit is None:
+        return gui not in _PAGES
+    if toolkit == "qt":  # a binding is of one version
+        return gui.lower().removesuffix("agg").removesuffix("cairo") in _loops()
+    return toolkit in _loops()
+
+
+def _why_not(gui: str) -> str:
+    if gui in _PAGES:
+        return f"{gui!r} draws in pages that are no notebooks of today; for figures to zoom in use %matplotlib widget."
+    return f"Windows of {gui!r} cannot live in this kernel. {_windows(_toolkit(gui))}"
+
+
+def _windows(toolkit: str | None = None) -> str:
+    """What windows this kernel has, and how to come to those that it has not."""
+    loops = _loops()
+    has = f"Its host runs windows of {', '.join(loops)}." if loops else "It was started without a host for windows."
+    how = "`async-kernel install --name=with-{0} --host={0}` adds a kernel that can show them."
+    if toolkit in ("tk", "qt"):
+        how = how.format(toolkit)
+    elif toolkit is None:
+        how = how.format("qt").replace("` adds", "`, or --host=tk, adds")
+    else:
+        how = f"For {toolkit}, bring a host class: --host=custom --host_options host_class=package.module.Class."
+    return f"{has} {'' if toolkit in loops else how + ' '}Without windows: %matplotlib inline, or widget."
 
 
 @contextmanager

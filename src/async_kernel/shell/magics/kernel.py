@@ -8,12 +8,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.error import UsageError
 
 from async_kernel.shell.ipython import Magics, display, line_magic, magics_class, page
+from async_kernel.shell.magics.gui import backends
 from async_kernel.shell.showing import payloads
 
 if TYPE_CHECKING:
@@ -119,6 +121,17 @@ class KernelMagics(Magics):
         """
         self.shell.enable_gui(parameter_s.strip() or None)
 
+    @line_magic
+    def matplotlib(self, parameter_s: str) -> None:
+        """Choose how figures are shown: %matplotlib [inline|widget|tk|qt|...]; --list says what works here."""
+        if parameter_s.split() in (["-l"], ["--list"]):
+            print(backends())
+            return
+        from IPython.core.magics.pylab import PylabMagics  # noqa: PLC0415 -- few sessions ask
+
+        magics: Any = PylabMagics(self.shell)
+        magics.matplotlib(parameter_s)
+
     # -- the connection --------------------------------------------------------------------------------------
 
     def _connection_file(self) -> str:
@@ -153,11 +166,9 @@ class KernelMagics(Magics):
     def qtconsole(self, parameter_s: str) -> None:
         """Open a Qt console for this kernel: %qtconsole [OPTIONS]. It is a program of its own and stays open."""
         name = self._connection_file()
-        try:
-            import qtconsole  # noqa: F401, PLC0415  # pyright: ignore[reportMissingImports, reportUnusedImport] -- asked whether it is there
-        except ImportError:
+        if find_spec("qtconsole") is None:
             msg = "qtconsole is not installed here: `%pip install qtconsole PySide6`, then try again."
-            raise UsageError(msg) from None
+            raise UsageError(msg)
         command = [sys.executable, "-m", "qtconsole", "--existing", name, *shlex.split(parameter_s)]
         subprocess.Popen(  # noqa: S603 -- as above
             command,
