@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -66,6 +67,23 @@ def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies allowed."""
     session.install("--resolution=lowest-direct", ".[test]")
     session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session
+def gui(session: nox.Session) -> None:
+    """Run the tests of kernels with windows, on a display that nobody looks at."""
+    if sys.platform == "linux":
+        needs(session, Xvfb="xvfb libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4")
+    session.install(".[test,gui]", "pillow")
+    session.run("python", "-c", "import tkinter", silent=True)
+    session.run("pytest", "tests/event_loop", *session.posargs)
+
+
+def needs(session: nox.Session, **programs: str) -> None:
+    """End a session that could only skip its tests: programs that it needs, and the Debian packages that bring them."""
+    missing = {program: packages for program, packages in programs.items() if shutil.which(program) is None}
+    if missing:
+        session.error(f"{', '.join(missing)} not found. Debian: apt install {' '.join(missing.values())}")
 
 
 @nox.session

@@ -60,11 +60,14 @@ def host(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def display_of(host: str, screen: dict[str, str]) -> dict[str, str]:
+    return {"QT_QPA_PLATFORM": "offscreen"} if host == "qt" else screen
+
+
 @pytest.fixture
 def hosted(start: Callable[..., KernelProcess], screen: dict[str, str], host: str, ours: None) -> KernelProcess:
     """A kernel for one test; Qt draws in memory, so that the test asks nothing more of the system."""
-    env = {"QT_QPA_PLATFORM": "offscreen"} if host == "qt" else screen
-    return start(f"--host={host}", env={"MPLBACKEND": "", **env})
+    return start(f"--host={host}", env={"MPLBACKEND": "", **display_of(host, screen)})
 
 
 @pytest.fixture
@@ -95,6 +98,38 @@ def test_plots_are_windows(client: Client, host: str, backend: str) -> None:
     assert client.run(sleep(backend, 0.05) + "\nplt.close('all'); 'closed'").text == "'closed'"
 
 
+def test_only_its_own_windows_are_offered(client: Client, host: str) -> None:
+    pytest.importorskip("matplotlib")
+    other = {"tk": "qt", "qt": "tk"}[host]
+    listed = client.run("%matplotlib --list").stdout
+    assert (f"'{host}'" in listed, f"'{other}'" in listed, f"host runs windows of {host}" in listed) == (
+        True,
+        False,
+        True,
+    )
+    assert client.run(f"%gui {host}").status == "ok"
+    for magic in ("%gui", "%matplotlib"):
+        refused = client.run(f"{magic} {other}")
+        assert (refused.status, f"--host={other}" in refused.stderr) == ("error", True)
+
+
+def test_plots_go_back_into_the_notebook(client: Client, host: str) -> None:
+    pytest.importorskip("matplotlib")
+    assert client.run(PLOT.format(host=host)).status == "ok"
+    inline = client.run("plt.close('all')\n%matplotlib inline\nplt.plot([1, 2]); None")
+    assert "image/png" in inline.of("display_data")[0]["data"]
+
+
+def test_plots_can_be_asked_for_on_the_command_line(
+    start: Callable[..., KernelProcess], screen: dict[str, str], host: str, ours: None
+) -> None:
+    pytest.importorskip("matplotlib")
+    client = start(f"--matplotlib={host}", env=display_of(host, screen)).client()
+    manager = client.run("import matplotlib.pyplot as plt\ntype(plt.figure().canvas.manager).__name__").text
+    client.close()
+    assert manager == {"tk": "'FigureManagerTk'", "qt": "'FigureManagerQT'"}[host]
+
+
 def test_closing_its_windows_leaves_the_kernel(client: Client, host: str, backend: str) -> None:
     client.run(WINDOW[host])
     client.run(sleep(backend, 0.05))
@@ -118,6 +153,59 @@ def test_it_stops_with_windows_open(hosted: KernelProcess, client: Client, host:
     client.run(WINDOW[host])
     reply: Any = client.request("shutdown_request", {"restart": False}, channel="control")
     assert (reply.status, hosted.exit_code()) == ("ok", 0)
+
+
+ENDINGS = {
+    "a cell that waits": "await {backend}.sleep(3600)",
+    "a plot": PLOT,
+    "a closed plot": PLOT + "figure.canvas.manager.window.{close}()",
+    "quitting": "{quit}",
+    "a dialog that a callback waits for": "{later}",
+}
+WORDS = {
+    "tk": {
+        "close": "destroy",
+        "quit": "window.quit()",
+        "dialog": "window.wait_window()",
+        "later": "window.after(1, window.wait_window)",
+    },
+    "qt": {
+        "close": "close",
+        "quit": "from PySide6.QtWidgets import QApplication; QApplication.quit()",
+        "dialog": "from PySide6.QtWidgets import QDialog; QDialog().exec()",
+        "later": "from PySide6.QtWidgets import QDialog; QTimer.singleShot(1, QDialog(window).exec)",
+    },
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_it_stops_whatever_windows_do(
+    hosted: KernelProcess, client: Client, host: str, backend: str, ending: str
+) -> None:
+    client.run(f"import {backend}\n{WINDOW[host]}")
+    code = ENDINGS[ending].format(host=host, backend=backend, **WORDS[host])
+    running = client.start(code)
+    client.until(lambda: "execute_input" in client.so_far(running).kinds, "the cell's start")
+    if "cell" not in ending:
+        assert client.result(running).status == "ok"
+        assert client.run("1 + 1").text == "2"
+    reply: Any = client.request("shutdown_request", {"restart": False}, channel="control")
+    assert (reply.status, hosted.exit_code()) == ("ok", 0)
+
+
+def test_a_dialog_that_a_cell_waits_in_does_not_keep_it(
+    start: Callable[..., KernelProcess], screen: dict[str, str], host: str, ours: None
+) -> None:
+    """The toolkit swallows the interrupt: it ends when its grace is over."""
+    kernel = start(f"--host={host}", "--BaseInterface.grace=0.3", env=display_of(host, screen))
+    client = kernel.client()
+    client.run(WINDOW[host])
+    running = client.start(WORDS[host]["dialog"])
+    client.until(lambda: "execute_input" in client.so_far(running).kinds, "the cell's start")
+    reply: Any = client.request("shutdown_request", {"restart": False}, channel="control")
+    client.close()
+    assert (reply.status, kernel.exit_code()) == ("ok", 1)
+    assert "User code did not stop within 0.3 s" in kernel.log
 
 
 def test_it_stops_by_sigterm(hosted: KernelProcess, client: Client, host: str) -> None:

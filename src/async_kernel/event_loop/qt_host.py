@@ -54,7 +54,8 @@ class QtHost(Host):
         self._core: Any
         self._core, widgets = _import_qt(module)
         core = self._core
-        self.MATPLOTLIB_GUIS = ("qt", f"qt{module[-1].replace('2', '5')}")  # PySide2 is Qt 5
+        # PySide2 is Qt 5. The name is documented as it is.
+        self.MATPLOTLIB_GUIS = ("qt", f"qt{module[-1].replace('2', '5')}")  # pyright: ignore[reportConstantRedefinition]
         self._calls: deque[Callable[[], object]] = deque()
         self._failure: BaseException | None = None
         self.app: Any = core.QCoreApplication.instance() or _make_application(core, widgets)

@@ -346,9 +346,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         Raises:
             UsageError: as :meth:`enable_gui`.
         """
-        check_backend(gui.lower() if gui else gui)
         base: Any = super()
-        return base.enable_matplotlib(gui)
+        return base.enable_matplotlib(check_backend(gui))
 
     # -- questions about code ----------------------------------------------------------------------------------
 

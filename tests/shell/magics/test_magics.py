@@ -458,7 +458,7 @@ async def test_the_gui_of_the_host_is_there(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(Host, "current", lambda: SimpleNamespace(HOST="tk", MATPLOTLIB_GUIS=("tk",)))
         assert (await session.run("%gui tk")).status == "ok"
         assert session.shell.active_eventloop == "tk"
-        assert "its host is tk" in (await session.run("%gui qt")).text("stderr")
+        assert "host runs windows of tk" in (await session.run("%gui qt")).text("stderr")
 
 
 async def test_no_gui_is_always_there(tmp_path: Path) -> None:

@@ -43,14 +43,21 @@ def enable_gui(shell: IPShell[Any], gui: str | None) -> None:
     raise UsageError(_why_not(gui))
 
 
-def check_backend(gui: str | None) -> None:
+def check_backend(gui: str | None) -> str | None:
     """Refuse a matplotlib backend whose windows could not live here, before matplotlib looks for their toolkit.
+
+    Returns:
+        Its name; of the versions of Qt just ``qt``, since a process has only one, but IPython takes them for several.
 
     Raises:
         UsageError: as :func:`enable_gui`.
     """
-    if gui is not None and not _lives_here(gui):
+    if gui is None:
+        return None
+    gui = gui.lower()
+    if not _lives_here(gui):
         raise UsageError(_why_not(gui))
+    return "qt" if gui in ("qt5", "qt6") else gui
 
 
 def backends() -> str:
@@ -73,7 +80,7 @@ def _loops() -> tuple[str, ...]:
 
 
 def _toolkit(gui: str) -> str | None:
-    return next((toolkit for start, toolkit in _TOOLKITS.items() if gui.lower().startswith(start)), None)
+    return next((toolkit for start, toolkit in _TOOLKITS.items() if gui.startswith(start)), None)
 
 
 def _lives_here(gui: str) -> bool:
@@ -82,7 +89,7 @@ def _lives_here(gui: str) -> bool:
     if toolkit is None:
         return gui not in _PAGES
     if toolkit == "qt":  # a binding is of one version
-        return gui.lower().removesuffix("agg").removesuffix("cairo") in _loops()
+        return gui.removesuffix("agg").removesuffix("cairo") in _loops()
     return toolkit in _loops()
 
 
@@ -100,10 +107,11 @@ def _windows(toolkit: str | None = None) -> str:
     if toolkit in ("tk", "qt"):
         how = how.format(toolkit)
     elif toolkit is None:
-        how = how.format("qt").replace("` adds", "`, or --host=tk, adds")
+        how = "" if loops else how.format("qt").replace("` adds", "`, or --host=tk, adds")
     else:
         how = f"For {toolkit}, bring a host class: --host=custom --host_options host_class=package.module.Class."
-    return f"{has} {'' if toolkit in loops else how + ' '}Without windows: %matplotlib inline, or widget."
+    parts = (has, "" if toolkit in loops else how, "Without windows: %matplotlib inline, or widget.")
+    return " ".join(filter(None, parts))
 
 
 @contextmanager
