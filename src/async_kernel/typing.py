@@ -145,6 +145,7 @@ class MsgType(enum.StrEnum):
     shutdown_request = "shutdown_request"
     cancel_request = "cancel_request"
     task_tree_request = "task_tree_request"
+    drop_counts_request = "drop_counts_request"
     debug_request = "debug_request"
     create_subshell_request = "create_subshell_request"
     delete_subshell_request = "delete_subshell_request"

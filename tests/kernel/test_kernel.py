@@ -137,6 +137,31 @@ async def test_a_cell_cut_short_by_the_end_of_the_kernel_is_answered() -> None:
 
 
 @pytest.mark.trio
+async def test_requests_beyond_the_limit_are_refused_and_counted() -> None:
+    async with running_kernel(fine=fine) as (kernel, wire):
+        kernel.max_waiting = 5
+        cells = [execute("fine") for _ in range(8)]
+        for cell in cells:
+            kernel.submit(cell)
+        statuses = [(await wire.reply_to(cell)).content["status"] for cell in cells]
+        assert statuses == ["ok"] * 5 + ["error"] * 3
+        assert wire.kinds(cells[-1]) == ["busy", "error", "execute_reply", "idle"]
+        asked = request("drop_counts_request")
+        kernel.submit(asked)
+        assert (await wire.reply_to(asked)).content == {"status": "ok", "refused_requests": 3}
+
+
+@pytest.mark.trio
+async def test_a_subshell_id_that_is_no_text_is_refused() -> None:
+    async with running_kernel(fine=fine) as (kernel, wire):
+        for odd in ([], {}, 5, True, ""):
+            for asked in (execute("fine"), request("interrupt_request")):
+                asked.header["subshell_id"] = odd  # type: ignore[typeddict-item]
+                kernel.submit(asked)
+                assert (await wire.reply_to(asked)).content["status"] == "error"
+
+
+@pytest.mark.trio
 async def test_an_unknown_type_is_busy_and_idle_without_reply() -> None:
     async with running_kernel() as (kernel, wire):
         odd = request("odd_request")

@@ -227,6 +227,27 @@ def test_a_signed_message_with_bad_parts_is_refused(
         codec.decode(signed(client, *parts), Channel.shell)
 
 
+@pytest.mark.parametrize("depth", [300, 990, 1023])
+def test_a_header_that_cannot_be_written_again_is_refused_or_goes_out_again(
+    codec: Codec, client: Session, depth: int
+) -> None:
+    header = client.msg_header("kernel_info_request") | {"date": "2030-01-01"}
+    nested = json.dumps(header)[:-1] + ', "odd": ' + '{"a":' * depth + "1" + "}" * depth + "}"
+    parts = [nested.encode(), b"{}", b"{}", b"{}"]
+    try:
+        request = codec.decode([DELIM, client.sign(parts), *parts], Channel.shell)
+    except RemoteError:
+        return
+    codec.encode("status", {}, parent=request.header)
+
+
+def test_a_header_without_end_is_refused(codec: Codec, client: Session) -> None:
+    header = client.msg_header("kernel_info_request") | {"date": "2030-01-01", "odd": "x" * 70_000}
+    parts = [json.dumps(header).encode(), b"{}", b"{}", b"{}"]
+    with pytest.raises(RemoteError, match="65536"):
+        codec.decode([DELIM, client.sign(parts), *parts], Channel.shell)
+
+
 def test_a_replay_is_refused(codec: Codec, client: Session) -> None:
     sent = frames(client)
     codec.decode(sent, Channel.shell)

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
@@ -156,6 +157,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 backend=self.backend,
             )
             self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
+            self.kernel.carrier_drop_counts = lambda: asdict(io.drop_counts())
             self.kernel.wire = io
             if captured is not None:
                 self.kernel.flush_output = flush_c_stdout

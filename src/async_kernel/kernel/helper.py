@@ -30,6 +30,9 @@ class HelperLane:
         self._serve = serve
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
 
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
     def submit(self, request: Request) -> None:
         """Queue a request; from any thread, also before the lane runs."""
         self._queue.put(request)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 
-__all__ = ["LANGUAGE_INFO", "PROTOCOL_VERSION", "connect", "kernel_info", "usage"]
+__all__ = ["LANGUAGE_INFO", "PROTOCOL_VERSION", "connect", "drop_counts", "kernel_info", "usage"]
 
 PROTOCOL_VERSION = "5.5"
 """The messaging protocol that this kernel declares."""
@@ -36,6 +36,11 @@ def kernel_info(kernel: Kernel[Any], request: Request) -> Content:
 def connect(kernel: Kernel[Any], request: Request) -> Content:
     """connect_request: the ports of the other channels, under both names that clients know."""
     return {"status": "ok", **kernel.ports}
+
+
+def drop_counts(kernel: Kernel[Any], request: Request) -> Content:
+    """drop_counts_request, an extension of the protocol: how much was lost or refused since the start, by kind."""
+    return {"status": "ok", **kernel.drop_counts()}
 
 
 def usage(kernel: Kernel[Any], request: Request) -> Content:

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
-from traitlets import Dict, List, Unicode
+from traitlets import Dict, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
@@ -78,6 +78,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         main: the lane of the main shell.
         interrupts_by_signal: whether the SIGINT handler is ours and cells run in the main thread.
         accepts_shutdown: False in a program that does not let its clients stop it.
+        carrier_drop_counts: what the wire has lost or refused, by kind; a dict of ints.
+        refused: requests that were refused because too many waited.
         flush_output: called after each cell: lets out what C code still buffers, where the kernel reads it.
         pid: of the process that the kernel belongs to; a fork has another.
     """
@@ -95,6 +97,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     "Links for the help menu of a front end: a list of {'text': …, 'url': …}."
     supported_features = List(Unicode(), default_value=["kernel subshells"]).tag(config=True)
     "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
+    max_waiting = Integer(20_000, min=1).tag(config=True)
+    "Requests that may wait in one queue (of a shell, or of questions about code); more are answered with an error."
 
     wire: Wire
     shell: BaseShell[Any]
@@ -117,6 +121,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.backend = backend
         self.ports: Mapping[str, Any] = {}
         self.accepts_shutdown = True
+        self.carrier_drop_counts: Callable[[], dict[str, int]] = dict
+        self.refused = 0
         self.flush_output: Callable[[], object] = bool
         self.interrupts_by_signal = False
         self.started = False
@@ -210,9 +216,21 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             case "shell":
                 self._submit_cell(request)
             case "comm":
-                self._comm_lane.submit(request)
+                self._queue(request, self._comm_lane)
             case "helper":
-                self._helper.submit(request)
+                self._queue(request, self._helper)
+
+    def _queue(self, request: Request, lane: Lane | HelperLane) -> None:
+        """Let a request wait for its lane, unless too many do: memory has an end, and a client can be told."""
+        if len(lane) < self.max_waiting:
+            lane.submit(request)
+            return
+        self.refused += 1
+        msg = f"{len(lane)} requests wait already, and this one was not taken; send it again when some are answered"
+        if self.refused == 1:  # who floods the kernel shall not flood the log
+            self.log.warning("Requests are refused: %s", msg)
+        with self.busy(request):
+            self._answer(request, self._error_reply(request, RequestError(msg)))
 
     def _submit_cell(self, request: Request) -> None:
         try:
@@ -226,7 +244,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         elif mode.kind == "task":
             lane.start_beside(request)
         else:
-            lane.queue.submit(request)
+            self._queue(request, lane.queue)
 
     def refuse(self, request: Request, exc: RequestError) -> None:
         """Answer a request that cannot be served with an error."""
@@ -287,6 +305,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.log.warning("%s", exc)
         else:
             self.log.error("The handler of %s failed", request.msg_type, exc_info=exc)
+        return self._error_reply(request, exc)
+
+    def _error_reply(self, request: Request, exc: BaseException) -> Content | None:
         if not request.msg_type.endswith("_request"):
             return None
         content = error_content(exc)
@@ -341,6 +362,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
             self._process = psutil.Process()
         return self._process
+
+    def drop_counts(self) -> dict[str, int]:
+        """What was lost or refused since the start, by kind: see :class:`~async_kernel.channels.io_loop.DropCounts`."""
+        return {**self.carrier_drop_counts(), "refused_requests": self.refused}
 
     @property
     def kernel_info(self) -> Content:

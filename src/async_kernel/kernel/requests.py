@@ -47,6 +47,7 @@ class Route:
 REQUESTS: Mapping[str, Route] = {
     MsgType.kernel_info_request: Route("here", info.kernel_info),
     MsgType.connect_request: Route("here", info.connect),
+    MsgType.drop_counts_request: Route("here", info.drop_counts),
     MsgType.usage_request: Route("helper", info.usage),
     MsgType.comm_info_request: Route("here", comms.comm_info),
     MsgType.interrupt_request: Route("here", lifecycle.interrupt),

@@ -44,7 +44,8 @@ class Subshells:
         Raises:
             RequestError: if there is none of this id.
         """
-        lane = self._lanes.get(subshell_id)
+        # A client may have put anything into its header.
+        lane = self._lanes.get(subshell_id) if isinstance(subshell_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if lane is None:
             msg = f"there is no subshell {subshell_id!r}: it was never created, or it was deleted"
             raise RequestError(msg)

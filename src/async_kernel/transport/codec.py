@@ -49,6 +49,9 @@ PROTOCOL_VERSION: Final = "5.5"
 
 _ORJSON_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z  # as jupyter_client's packer
 _EMPTY: Final = b"{}"
+HEADER_LIMIT: Final = 64 << 10
+"""Bytes that a header may have: a real one has 300. It goes out again with every message that the request causes."""
+_CONTAINERS: Final = (dict, list)
 _SIGNED_PARTS = 4  # header, parent header, metadata, content
 
 
@@ -157,6 +160,9 @@ class Codec:
             msg = f"{len(parts)} frame(s) after the delimiter; a message has at least {_SIGNED_PARTS + 1}"
             raise RemoteError(msg)
         self._check_signature(parts)
+        if len(parts[1]) > HEADER_LIMIT:
+            msg = f"the header has {len(parts[1])} bytes; it may have {HEADER_LIMIT}"
+            raise RemoteError(msg)
         header = self._unpack(parts[1], "header")
         for name in ("msg_id", "msg_type"):
             if not header.get(name):
@@ -166,6 +172,8 @@ class Codec:
             if not isinstance(header.setdefault(name, ""), str):
                 msg = f"{name} in the header is not a string"
                 raise RemoteError(msg)
+        if any(type(value) in _CONTAINERS for value in header.values()):
+            self._check_that_it_can_go_out_again(header)
         message: dict[str, Any] = {
             "header": header,
             "msg_type": header["msg_type"],
@@ -202,6 +210,14 @@ class Codec:
             if len(self._seen) >= size:
                 del self._seen[next(iter(self._seen))]
             self._seen[signature] = None
+
+    def _check_that_it_can_go_out_again(self, header: dict[str, Any]) -> None:
+        """JSON may be nested deeper than it can be written; only a header with objects in it can be."""
+        try:
+            self._pack(header)
+        except Exception as exc:  # as in encode
+            msg = f"the header cannot be given back as a parent header: {exc}"
+            raise RemoteError(msg) from exc
 
     def _unpack(self, part: bytes | memoryview, name: str) -> dict[str, Any]:
         try:

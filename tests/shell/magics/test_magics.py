@@ -57,6 +57,7 @@ RUN = {
     "%pdb": ("%pdb off", None, "Automatic pdb"),
     "%alias_magic": ("%alias_magic t time", None, "Created"),
     "%doctest_mode": ("%doctest_mode", None, "Doctest mode"),
+    "%dropped": ("%dropped", None, "refused requests"),
     "%sc": ("%sc -l files=echo a\nfiles", "['a']", ""),
     "%rehashx": ("%rehashx", None, ""),
     "%code_wrap": ("%code_wrap --list", None, ""),

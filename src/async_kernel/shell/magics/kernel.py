@@ -163,6 +163,13 @@ class KernelMagics(Magics):
         )
 
     @line_magic
+    def dropped(self, _parameter_s: str) -> None:
+        """Print how many messages and clients this kernel has lost or refused since its start, by kind."""
+        counts: dict[str, int] = self.shell.kernel.drop_counts()
+        width = max(map(len, counts))
+        print("\n".join(f"{name.replace('_', ' '):{width}}  {count}" for name, count in counts.items()))
+
+    @line_magic
     def qtconsole(self, parameter_s: str) -> None:
         """Open a Qt console for this kernel: %qtconsole [OPTIONS]. It is a program of its own and stays open."""
         name = self._connection_file()
