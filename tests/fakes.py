@@ -45,6 +45,7 @@ class Sent:
     parent: str | None
     metadata: dict[str, Any] = field(default_factory=dict)
     thread: int = field(default_factory=threading.get_ident)
+    buffers: Any = ()
 
 
 class RecordingWire:
@@ -69,7 +70,8 @@ class RecordingWire:
     def publish(
         self, msg_type: str, content: Any, *, parent: Any, metadata: Any = None, buffers: Any = (), topic: Any = None
     ) -> None:
-        self._add(Sent(msg_type, dict(content), (parent or {}).get("msg_id"), dict(metadata or {})))
+        parent_id = (parent or {}).get("msg_id")
+        self._add(Sent(msg_type, dict(content), parent_id, dict(metadata or {}), buffers=buffers))
 
     def stream(self, name: str, text: str, *, parent: Any) -> None:
         self._add(Sent("stream", {"name": name, "text": text}, (parent or {}).get("msg_id")))

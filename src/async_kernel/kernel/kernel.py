@@ -36,6 +36,7 @@ from async_kernel.lifetime.caller import Caller
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
+from async_kernel.shell.background.names import current_session
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import psutil
-    from comm.base_comm import CommManager
 
+    from async_kernel.kernel.comms import KernelCommManager
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
@@ -102,7 +103,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     wire: Wire
     shell: BaseShell[Any]
-    comm_manager: CommManager
+    comm_manager: KernelCommManager
 
     def __init__(
         self,
@@ -136,7 +137,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.beside = TasksBeside()
         self._process: psutil.Process | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
-        self.main = ShellLane(self._execute, self._background_task_failed)
+        self.main = ShellLane(self._execute, self.show_error)
         self._comm_lane = Lane("comms", self._serve_in_loop)
         # A browser has no threads: there, questions about code wait until the loop turns.
         no_threads = sys.platform == "emscripten"
@@ -271,6 +272,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     async def _serve_in_loop(self, request: Request) -> None:
         """Serve in the shell's loop with a handler of the table that may wait."""
+        current_session.set(self.main.session)
         await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
 
     async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:
@@ -341,7 +343,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             name: of a subshell or thread.
             beside: cells of its queue run beside each other.
         """
-        return ShellLane(self._execute, self._background_task_failed, name, beside=beside)
+        return ShellLane(self._execute, self.show_error, name, beside=beside)
 
     def lanes(self) -> list[ShellLane]:
         """Everywhere that cells run: the main shell, subshells, threads of cells."""
@@ -461,12 +463,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         except BaseException:  # noqa: BLE001 -- formatting calls the user's __str__ and __repr__
             return error_content(exc)
 
-    def _background_task_failed(self, exc: BaseException, request: Request | None) -> None:
-        self.wire.publish("error", self.error_content(exc), parent=request.header if request else None)
+    def show_error(self, exc: BaseException, request: Request | None) -> None:
+        """Publish the error of a background task or a callback, where a person looks for it."""
+        self.wire.publish("error", self.error_content(exc), parent=request.error_header if request else None)
 
     # -- as ipykernel's, for libraries that reach for them ---------------------------------------------------
 
     def get_parent(self, channel: str | None = None) -> Mapping[str, Any]:
-        """The message that is being served, an empty dict outside (used by ipywidgets)."""
+        """The message that is being served; outside, in a launched kernel, the last cell's. ipywidgets asks for it."""
         request = current_request.get()
-        return {} if request is None else request.as_job()["msg"]
+        if request is not None:
+            return request.as_job()["msg"]
+        shell: Any = self.shell
+        header = shell.fallback_parent() if hasattr(shell, "fallback_parent") else None
+        return {} if header is None else {"header": header, "parent_header": {}, "metadata": {}, "content": {}}

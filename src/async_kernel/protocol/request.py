@@ -30,6 +30,8 @@ class Request:
         header: the request's header; replies and outputs carry it as their parent header.
         buffers: binary buffers, not copied from the wire.
         received: :func:`time.monotonic` at arrival, seconds.
+        shown_in: the header of the cell where errors of its handler are shown; None: at the request itself.
+        captured: whether the client collects what belongs to it somewhere: then errors go there, too.
     """
 
     channel: Channel
@@ -40,6 +42,8 @@ class Request:
     identity: Sequence[bytes] = ()
     buffers: Sequence[bytes | bytearray | memoryview] = ()
     received: float = field(default_factory=time.monotonic)
+    shown_in: Header | None = None
+    captured: bool = False
 
     @property
     def msg_id(self) -> str:
@@ -50,6 +54,11 @@ class Request:
     def msg_type(self) -> str:
         """What is asked, such as ``execute_request``."""
         return self.header["msg_type"]
+
+    @property
+    def error_header(self) -> Header:
+        """The parent of an error."""
+        return self.header if self.shown_in is None or self.captured else self.shown_in
 
     @property
     def subshell_id(self) -> str | None:

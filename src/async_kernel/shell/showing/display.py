@@ -56,7 +56,11 @@ class Outlet:
     def send(self, msg_type: str, content: Content) -> None:
         """Publish a message with the running cell as its parent."""
         request = current_request.get()
-        parent: Mapping[str, Any] | None = request.header if request is not None else self._shell.fallback_parent()
+        parent: Mapping[str, Any] | None
+        if request is None:
+            parent = self._shell.fallback_parent()
+        else:
+            parent = request.error_header if msg_type == "error" else request.header
         metadata: Mapping[str, Any] | None = None
         hooks = self._hooks.get()
         if hooks:
