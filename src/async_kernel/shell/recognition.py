@@ -39,8 +39,7 @@ def recognisable(cls: type[T]) -> type[T]:
 
 @cache
 def _named(cls: Any) -> Any:
-    metaclass: Any = type(cls)
-    named = metaclass(SHELL_NAME, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    named = cls.__class__(SHELL_NAME, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
     if named in configurable_classes:
         configurable_classes.remove(named)  # its options are those of ``cls``, which is there
     return named
