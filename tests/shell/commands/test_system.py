@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from async_kernel.shell.commands.system import run_child
@@ -18,6 +20,46 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name != "posix", reason="
 
 
 # -- !command --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "code", ["!{}", "out = !{}\nprint(*out)", "%%bash\n{}", "%%script sh\n{}"], ids=["run", "capture", "bash", "script"]
+)
+async def test_other_tasks_go_on_meanwhile(tmp_path: Path, code: str) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with ip_session(tmp_path) as session:
+        cell = session.begin(code.format(f"timeout 10 sh -c 'read x < {fifo}; echo $x'"))
+        writer = await anyio.to_thread.run_sync(os.open, fifo, os.O_WRONLY)  # once the child reads
+        os.write(writer, b"written by the loop\n")
+        os.close(writer)
+        assert (await session.end(cell)).text() == "written by the loop\n"
+
+
+async def test_a_scope_around_a_command_ends_it(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        ran = await session.run(
+            "import anyio\nwith anyio.CancelScope() as scope:\n"
+            "    cell.nursery.start_soon(anyio.sleep, 0)\n    scope.cancel()\n    !sleep 3600\nprint('went on')"
+        )
+        assert (ran.status, ran.text()) == ("ok", "went on\n")
+
+
+async def test_a_function_calls_commands_as_before(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        ran = await session.run(
+            "def f():\n    ip = get_ipython()\n    ip.system('echo system')\n"
+            "    ip.run_cell_magic('bash', '', 'echo bash')\n    return ip.getoutput('echo output')\nf()"
+        )
+        assert (ran.text(), ran.value) == ("system\nbash\n", "['output']")
+
+
+async def test_who_replaces_system_gets_the_command(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        commands: list[str] = []
+        session.shell.system = commands.append  # type: ignore[method-assign]
+        await session.run("!ls")
+        assert commands == ["ls"]
 
 
 async def test_output_and_errors_go_to_their_streams(tmp_path: Path) -> None:

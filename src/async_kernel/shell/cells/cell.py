@@ -27,13 +27,13 @@ from async_kernel.shell.cells.interrupts import Gate
 from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.nursery import CellNursery
 
-__all__ = ["Cancelled", "Cause", "Cell", "current_cell", "is_machinery", "user_traceback"]
+__all__ = ["Cancelled", "Cause", "Cell", "chained", "current_cell", "is_machinery", "user_traceback"]
 
 Cause = Literal["interrupt", "deadline", "cancel", "shutdown"]
 State = Literal["queued", "running", "awaiting", "blocking", "ended"]
@@ -252,9 +252,15 @@ def user_traceback(tb: TracebackType | None) -> TracebackType | None:
         tb = tb.tb_next
     while entries and is_machinery(entries[-1].tb_frame.f_code.co_filename):
         entries.pop()
+    return chained(entries)
+
+
+def chained(entries: Sequence[TracebackType]) -> TracebackType | None:
+    """A traceback of these entries, outermost first."""
     kept: TracebackType | None = None
     for entry in reversed(entries):
-        kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+        line: int | None = entry.tb_lineno  # None in code of a function's that stands for no line
+        kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, line or entry.tb_frame.f_code.co_firstlineno)
     return kept
 
 

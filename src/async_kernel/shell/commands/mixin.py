@@ -9,6 +9,7 @@ from typing import Any
 from IPython.utils.text import LSString, SList
 
 from async_kernel.shell.ipython import InteractiveShell
+from async_kernel.shell.running.runs import AwaitedMagic
 
 __all__ = ["RunsCommands"]
 
@@ -20,6 +21,7 @@ class RunsCommands(InteractiveShell):
         """Run a command line, with its output in the cell while it runs; its exit code is ``_exit_code``.
 
         Python variables in it are expanded (``$x``, ``{x}``). It has nothing to read. An interrupt of the cell ends it.
+        Called as a function it blocks its thread; ``!command`` in a cell lets other tasks go on.
 
         Raises:
             OSError: if it is to run in the background: that would belong to nobody.
@@ -58,6 +60,36 @@ class RunsCommands(InteractiveShell):
         text = "".join(pieces)
         return SList(text.splitlines()) if split else LSString(text)
 
+    def system_soon(self, cmd: str) -> Any:
+        """What ``!command`` calls where the cell can await: :meth:`system`, to be awaited."""
+        if sys.platform == "win32" or not _is_ours(self, "system"):
+            return self.system(cmd)
+        expanded = self._foreground(cmd, depth=1)
+
+        async def run() -> None:
+            from async_kernel.shell.commands.system import await_child, shell_command  # noqa: PLC0415 -- as above
+
+            code = await await_child(shell_command(expanded), out=_to_stdout, err=_to_stderr, terminal=True)
+            self._note_exit(expanded, code)
+
+        return AwaitedMagic(run())
+
+    def getoutput_soon(self, cmd: str) -> Any:
+        """What ``x = !command`` calls where the cell can await: :meth:`getoutput`, to be awaited."""
+        if sys.platform == "win32" or not _is_ours(self, "getoutput"):
+            return self.getoutput(cmd, depth=1)
+        expanded = self._foreground(cmd, depth=1)
+
+        async def run() -> SList:
+            from async_kernel.shell.commands.system import await_child, shell_command  # noqa: PLC0415 -- as above
+
+            pieces: list[str] = []
+            code = await await_child(shell_command(expanded), out=pieces.append, err=None)
+            self._note_exit(expanded, code)
+            return SList("".join(pieces).splitlines())
+
+        return AwaitedMagic(run())
+
     def _foreground(self, cmd: str, depth: int) -> str:
         expanded: str = self.var_expand(cmd, depth=depth + 1)
         if expanded.rstrip().endswith("&"):
@@ -69,6 +101,11 @@ class RunsCommands(InteractiveShell):
         self.user_ns["_exit_code"] = code
         if self.system_raise_on_error and code != 0:
             raise subprocess.CalledProcessError(code, command)
+
+
+def _is_ours(shell: RunsCommands, name: str) -> bool:
+    """Whether nobody has put a function of their own in the place of a method."""
+    return name not in vars(shell) and getattr(type(shell), name) is getattr(RunsCommands, name)
 
 
 def _to_stdout(text: str) -> Any:

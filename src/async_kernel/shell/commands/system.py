@@ -2,9 +2,10 @@
 
 The child has a session and process group of its own and nothing to read. Its output reaches the cell's streams
 while it runs; with ``terminal`` it has pseudo-terminals to write to, so that it does not hold its lines back and
-shows colours and progress. The cell's thread waits here. An interrupt of the cell goes to the whole group: SIGINT,
-and if that does not end it, SIGTERM and SIGKILL; then the interrupt goes on. What the group leaves behind in the
-background may live on.
+shows colours and progress. Where the cell can await, a thread of the child's own waits for it (:func:`await_child`)
+and other tasks go on meanwhile; elsewhere the cell's thread does (:func:`run_child`). An interrupt or cancellation
+goes to the whole group: SIGINT, and if that does not end it, SIGTERM and SIGKILL; then it goes on. What the group
+leaves behind in the background may live on.
 
 POSIX only; on Windows the shell uses IPython's own way.
 """
@@ -21,15 +22,16 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from async_kernel.lifetime.owned_thread import run_in_owned_thread
 from async_kernel.shell.cells.cell import current_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import IO
 
-__all__ = ["child_environment", "end_group", "run_child", "shell_command"]
+__all__ = ["await_child", "child_environment", "end_group", "run_child", "shell_command"]
 
 _GRACE_S = 0.5  # between the signals that end a child: time to clean up, and still an interrupt for who waits
 _CHUNK = 65536
@@ -59,6 +61,7 @@ def run_child(
     err: Callable[[str], object] | None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     terminal: bool = False,
+    stop: Stop | None = None,
 ) -> int:
     """Run a child and wait for it, handing on what it writes.
 
@@ -68,6 +71,7 @@ def run_child(
         out: called with its output.
         err: called with what it writes to stderr; None: that goes to ``out``, in the order in which it is written.
         terminal: whether it writes to pseudo-terminals.
+        stop: ends it from another thread, as an interrupt of the cell does.
 
     Returns:
         its exit code; that of a child ended by a signal is the signal's number, negative.
@@ -91,9 +95,25 @@ def run_child(
                 start_new_session=True,
             )
             stack.callback(end_group, process)
-        _Relay(process, readers, stack).run()
+        _Relay(process, readers, stop or Stop(), stack).run()
         code = process.returncode
     return code if code <= 128 else 128 - code
+
+
+async def await_child(command: Sequence[str], **options: Any) -> int:
+    """As :func:`run_child`, while other tasks go on; a cancellation ends the child before it goes on."""
+    with Stop() as stop:
+
+        def wait() -> int | None:
+            try:
+                return run_child(command, stop=stop, **options)
+            except KeyboardInterrupt:
+                if stop.asked:
+                    return None  # the cancellation that asked for it goes on
+                raise
+
+        code = await run_in_owned_thread(wait, name=f"!{command[-1][:40]}", cancel=stop.ask)
+    return code or 0
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
@@ -162,37 +182,55 @@ class _Reader:
                 pass
 
 
-class _Waker:
-    """Makes a descriptor ready from another thread, until it is closed."""
+class Stop:
+    """Asks whoever waits for a child to end it, from any thread, until it is closed.
+
+    Attributes:
+        reading: a descriptor that is ready when that was asked.
+        asked: whether it was asked by :meth:`ask`.
+    """
 
     def __init__(self) -> None:
         self.reading, self._writing = os.pipe()
+        self.asked = False
         self._lock = threading.Lock()
         self._open = True
 
-    def wake(self, _: BaseException) -> None:
+    def ask(self) -> None:
+        """End the child."""
+        self.asked = True
+        self.wake(None)
+
+    def wake(self, _: BaseException | None) -> None:
+        """End the child, since its cell is being cut short."""
         with self._lock:
             if self._open:
                 os.write(self._writing, b"!")
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._open = False
-            os.close(self._writing)
-            os.close(self.reading)
+            if self._open:
+                self._open = False
+                os.close(self._writing)
+                os.close(self.reading)
 
 
 class _Relay:
     """Waits for a child while its output passes through."""
 
-    def __init__(self, process: subprocess.Popen[Any], readers: dict[int, _Reader], stack: ExitStack) -> None:
+    def __init__(
+        self, process: subprocess.Popen[Any], readers: dict[int, _Reader], stop: Stop, stack: ExitStack
+    ) -> None:
         self._process = process
         self._readers = readers
         self._selector = stack.enter_context(selectors.DefaultSelector())
         for fd in readers:
             self._selector.register(fd, selectors.EVENT_READ)
         self._ended = self._watch_end(stack)
-        self._interrupted = self._watch_interrupts(stack)
+        self._interrupted = self._watch_interrupts(stop, stack)
         self._sent = 0
         self._deadline: float | None = None
 
@@ -205,16 +243,14 @@ class _Relay:
         self._selector.register(fd, selectors.EVENT_READ)
         return fd
 
-    def _watch_interrupts(self, stack: ExitStack) -> int | None:
+    def _watch_interrupts(self, stop: Stop, stack: ExitStack) -> int:
         """A descriptor that is ready when the cell is cut short: in a worker thread no signal ends the waiting."""
+        stack.enter_context(stop)
         cell = current_cell.get()
-        if cell is None:
-            return None
-        waker = _Waker()
-        stack.callback(waker.close)
-        stack.enter_context(cell.waiting(waker.wake))
-        self._selector.register(waker.reading, selectors.EVENT_READ)
-        return waker.reading
+        if cell is not None:
+            stack.enter_context(cell.waiting(stop.wake))
+        self._selector.register(stop.reading, selectors.EVENT_READ)
+        return stop.reading
 
     def run(self) -> None:
         """Wait until the child has ended; after an interrupt, until nobody of its group writes any more.

@@ -25,6 +25,7 @@ _PLACES = {
         (
             "autosave",
             "clear",
+            "config",
             "connect_info",
             "dropped",
             "edit",
@@ -37,7 +38,7 @@ _PLACES = {
         ),
         (),
     ),
-    "running": ("RunningMagics", ("autoawait", "time"), ("capture", "time")),
+    "running": ("RunningMagics", ("autoawait", "time", "timeit"), ("capture", "time", "timeit")),
     "scripts": ("CellScriptMagics", ("killbgscripts",), ("script",)),
 }
 """Module: class, line magics, cell magics."""

@@ -13,7 +13,7 @@ from async_kernel.shell.background.tree_view import bundle
 from async_kernel.shell.ipython import Magics, cell_magic, display, line_cell_magic, line_magic, magics_class
 from async_kernel.shell.running.concurrent import run_in_thread, start_task
 from async_kernel.shell.running.evaluating import value_of
-from async_kernel.shell.running.run_cell import AwaitedMagic
+from async_kernel.shell.running.runs import AwaitedMagic
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.error import UsageError
 
-from async_kernel.shell.ipython import Magics, display, line_magic, magics_class, page
+from async_kernel.shell.ipython import InteractiveShell, Magics, display, line_magic, magics_class, page
 from async_kernel.shell.magics.gui import backends
 from async_kernel.shell.showing import payloads
 
@@ -29,6 +29,23 @@ class KernelMagics(Magics):
     """What IPython's terminal does itself and a kernel leaves to its client."""
 
     shell: IPShell[Any]
+
+    # -- its configuration -----------------------------------------------------------------------------------
+
+    @line_magic("config")
+    def configure(self, s: str) -> Any:
+        """Show or set the options of what the shell consists of: %config [CLASS[.OPTION[=VALUE]]].
+
+        Without an argument the classes are listed, with a class its options. The shell is ``ZMQInteractiveShell``
+        here as elsewhere; ``InteractiveShell`` and the name of its own class are taken for it, too.
+        """
+        name, dot, rest = s.strip().partition(".")
+        if name in {each.__name__ for each in type(self.shell).__mro__ if issubclass(each, InteractiveShell)}:
+            name = type(self.shell).__name__
+        from IPython.core.magics.config import ConfigMagics  # noqa: PLC0415 -- only now
+
+        configured: Any = ConfigMagics(self.shell)
+        return configured.magics["line"]["config"](f"{name}{dot}{rest}")
 
     # -- the client's editor and pager -----------------------------------------------------------------------
 

@@ -18,10 +18,10 @@ from async_kernel.shell.ipython import (
     needs_local_scope,
     no_var_expand,
 )
+from async_kernel.shell.magics.timing import seconds_text, timeit_awaiting, timeit_options
 from async_kernel.shell.running.capture import captured
 from async_kernel.shell.running.evaluating import compiled, evaluate
-from async_kernel.shell.running.run_cell import AwaitedMagic
-from async_kernel.shell.running.runs import current_run
+from async_kernel.shell.running.runs import AwaitedMagic, may_wait
 
 if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell
@@ -50,10 +50,35 @@ class RunningMagics(Magics):
         Options:
           --no-raise-error   show the error of the code without failing the cell.
         """
-        if _may_wait() and self._awaits(line, cell):
+        if may_wait() and self._awaits(line, cell):
             return AwaitedMagic(self._time_awaiting(line, cell))
         timed = self.shell.magics_manager.registry["ExecutionMagics"]
         return timed.time(line, cell, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def timeit(self, line: str = "", cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        """Time a statement by running it many times: %timeit [options] STATEMENT; as %%timeit, a cell.
+
+        In the form of a cell the first line is set-up code, which is not timed. Both may await: other tasks run
+        meanwhile, and what they take counts too.
+
+        Options:
+          -n N   run it N times in a loop; by default as often as takes 0.2 s.
+          -r R   repeat the loop R times (7); the mean and standard deviation of the repetitions are printed.
+          -t     measure with time.time.
+          -c     measure the CPU time of the process.
+          -p P   print P significant digits (3).
+          -q     print nothing.
+          -o     the result is the value of the magic, a TimeitResult.
+          -v V   the result goes into the variable V.
+        """
+        options, statement = timeit_options(self, line)
+        if may_wait() and self._awaits(statement, cell):
+            return AwaitedMagic(timeit_awaiting(self.shell, options, statement, cell))
+        timed = self.shell.magics_manager.registry["ExecutionMagics"]
+        return timed.timeit(line, cell, local_ns)
 
     def _awaits(self, line: str, cell: str | None) -> bool:
         if cell:
@@ -80,7 +105,7 @@ class RunningMagics(Magics):
             self.shell.showtraceback()
         finally:
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-            print(f"CPU time: {_seconds(cpu)}\nWall time: {_seconds(wall)}")
+            print(f"CPU time: {seconds_text(cpu)}\nWall time: {seconds_text(wall)}")
         return value
 
     @magic_arguments.magic_arguments()
@@ -93,7 +118,7 @@ class RunningMagics(Magics):
         """Run the cell, keeping what it writes and displays instead of showing it."""
         args = magic_arguments.parse_argstring(self.capture, line)
         options = {"stdout": not args.no_stdout, "stderr": not args.no_stderr, "display": not args.no_display}
-        if _may_wait() and _mentions_await(cell):
+        if may_wait() and _mentions_await(cell):
             return AwaitedMagic(self._capture_awaiting(args.output, cell, options))
         with captured(self.shell, **options) as kept:
             self.shell.run_cell(cell)
@@ -132,18 +157,5 @@ class RunningMagics(Magics):
             print(f"Autoawait is {state}: cells run in the kernel's {self.shell.backend} loop.")
 
 
-def _may_wait() -> bool:
-    """Whether the code that calls the magic can wait for it."""
-    run = current_run.get()
-    return run is None or run.may_await
-
-
 def _mentions_await(code: str) -> bool:
     return "await" in code or "async" in code
-
-
-def _seconds(value: float) -> str:
-    from IPython.core.magics import execution  # noqa: PLC0415 -- as %time prints it
-
-    ipython: Any = execution
-    return ipython._format_time(value)  # noqa: SLF001

@@ -1,6 +1,7 @@
 """%%script, %%bash and their like: a cell as the input of a program.
 
-In the foreground the program's output reaches the cell while it runs, and an interrupt of the cell ends it. With
+In the foreground the program's output reaches the cell while it runs, other tasks go on, and an interrupt of the cell
+ends it. With
 ``--bg`` it runs beside the cells until it ends, %killbgscripts, or the kernel's end.
 """
 
@@ -11,14 +12,16 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magics import script as ipython
 
 from async_kernel.shell.ipython import cell_magic, line_magic, magic_arguments, magics_class
+from async_kernel.shell.running.runs import AwaitedMagic, may_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import IO
 
     from async_kernel.shell.ipshell import IPShell
@@ -28,6 +31,24 @@ __all__ = ["CellScriptMagics"]
 
 _ipython: Any = ipython
 _Base: Any = _ipython.ScriptMagics
+
+
+@contextmanager
+def _script(cell: str) -> Generator[IO[bytes]]:
+    """The text of a cell as a file to be read."""
+    with tempfile.TemporaryFile() as script:
+        script.write((cell if cell.endswith("\n") else f"{cell}\n").encode("utf-8", "replace"))
+        script.seek(0)
+        yield script
+
+
+@contextmanager
+def _named(command: list[str]) -> Generator[None]:
+    """Say which program there is not."""
+    try:
+        yield
+    except FileNotFoundError:
+        print(f"Couldn't find program: {command[0]!r}" if command else "%%script needs a program")
 
 
 @magics_class
@@ -49,7 +70,7 @@ class CellScriptMagics(_Base):
     @magic_arguments.magic_arguments()
     @_ipython.script_args
     @cell_magic("script")
-    def shebang(self, line: str, cell: str) -> None:
+    def shebang(self, line: str, cell: str) -> AwaitedMagic | None:
         """Run the cell with a program: %%script PROGRAM [ARGUMENTS].
 
         Raises:
@@ -57,28 +78,35 @@ class CellScriptMagics(_Base):
         """
         words = shlex.split(line, posix=sys.platform != "win32")
         args, command = self.shebang.parser.parse_known_args(words)
-        with tempfile.TemporaryFile() as script:
-            script.write((cell if cell.endswith("\n") else f"{cell}\n").encode("utf-8", "replace"))
-            script.seek(0)
-            try:
-                if args.bg:
-                    self._start(args, command, script)
-                else:
-                    self._run(args, command, script)
-            except FileNotFoundError:
-                print(f"Couldn't find program: {command[0]!r}" if command else "%%script needs a program")
+        if args.bg:
+            with _script(cell) as script, _named(command):
+                self._start(args, command, script)
+        elif may_wait() and sys.platform != "win32":
+            return AwaitedMagic(self._await(args, command, cell))
+        else:
+            with _script(cell) as script, _named(command):
+                self._note_exit(args, command, self._run(args, command, script))
+        return None
 
-    def _run(self, args: Any, command: list[str], script: IO[bytes]) -> None:
+    def _run(self, args: Any, command: list[str], script: IO[bytes]) -> int:
         out, err = self._sink(args.out, "stdout"), self._sink(args.err, "stderr")
         if sys.platform == "win32":
-            done = subprocess.run(command, stdin=script, capture_output=True, check=False)  # noqa: S603 -- the user's program
+            done = subprocess.run(command, stdin=script, capture_output=True, check=False)  # noqa: S603 -- the user's
             out(done.stdout.decode("utf-8", "replace"))
             err(done.stderr.decode("utf-8", "replace"))
-            code = done.returncode
-        else:
-            from async_kernel.shell.commands.system import run_child  # noqa: PLC0415 -- POSIX
+            return done.returncode
+        from async_kernel.shell.commands.system import run_child  # noqa: PLC0415 -- POSIX
 
-            code = run_child(command, out=out, err=err, stdin=script)
+        return run_child(command, out=out, err=err, stdin=script)
+
+    async def _await(self, args: Any, command: list[str], cell: str) -> None:
+        from async_kernel.shell.commands.system import await_child  # noqa: PLC0415 -- POSIX
+
+        out, err = self._sink(args.out, "stdout"), self._sink(args.err, "stderr")
+        with _script(cell) as script, _named(command):
+            self._note_exit(args, command, await await_child(command, out=out, err=err, stdin=script))
+
+    def _note_exit(self, args: Any, command: list[str], code: int) -> None:
         self.shell.user_ns["_exit_code"] = code
         if args.raise_error and code != 0:
             raise subprocess.CalledProcessError(code, command)

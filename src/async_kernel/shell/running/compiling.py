@@ -5,8 +5,9 @@ asks to show values, is rewritten to a call of a builtin that hands the value to
 through the cell as it is written, and nothing of ``sys`` has to be replaced. All of it may await.
 
 Magics are called synchronously in the source that IPython makes of them. Some return an awaitable: those of
-:data:`AWAITED` always, those of :data:`AWAITING` when their own code awaits (``%time await x``), and the user's own
-that are async functions. Where the cell can wait, their calls are rewritten to do so.
+:data:`AWAITED` always, those of :data:`AWAITING` when their own code awaits (``%time await x``), those that run a
+program, and the user's own that are async functions. Where the cell can wait, their calls are rewritten to do so, and
+those of system commands too.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-__all__ = ["AWAITING", "await_magics", "compile_nodes", "compile_user", "compile_value"]
+__all__ = ["AWAITED_CALLS", "AWAITING", "await_magics", "compile_nodes", "compile_user", "compile_value"]
 
-AWAITING = frozenset({"time", "capture"})
+AWAITING = frozenset({"capture", "time", "timeit"})
 """The magics that return an awaitable when the code that they are given awaits."""
 AWAITED = frozenset({"asyncio", "deadline", "tasks", "thread", "timeout", "trio"})
 """The magics that return an awaitable."""
@@ -135,18 +136,26 @@ class _ShowValues(_AtTopLevel):
 
 
 _MAGIC_CALLS = {"run_line_magic": "line", "run_cell_magic": "cell"}
+_COMMAND_CALLS = frozenset({"system", "getoutput"})
+AWAITED_CALLS = tuple(f"get_ipython().{name}(" for name in (*_MAGIC_CALLS, *_COMMAND_CALLS))
+"""What source has to contain for :func:`await_magics` to find something."""
 
 
 class _AwaitMagics(_AtTopLevel):
-    """Turns ``get_ipython().run_line_magic(…)`` into ``await get_ipython().wait_for_magic(get_ipython().run_…(…))``."""
+    """Turns ``ip.run_line_magic(…)`` into ``await ip.wait_for_magic(ip.run_line_magic_soon(…))``, on get_ipython().
+
+    ``get_ipython().system(…)``, which is what ``!command`` becomes, is awaited in the same way.
+    """
 
     def __init__(self, is_async: Callable[[str, str], bool]) -> None:
         self._is_async = is_async
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if not self._awaits(node):
+        if not _is_command(node) and not self._awaits(node):
             return self.generic_visit(node)
-        wait = ast.Attribute(cast("ast.Attribute", node.func).value, "wait_for_magic", ast.Load())
+        function = cast("ast.Attribute", node.func)
+        function.attr = f"{function.attr}_soon"
+        wait = ast.Attribute(function.value, "wait_for_magic", ast.Load())
         return ast.fix_missing_locations(ast.copy_location(ast.Await(ast.Call(wait, [node], [])), node))
 
     def _awaits(self, node: ast.Call) -> bool:
@@ -160,3 +169,18 @@ class _AwaitMagics(_AtTopLevel):
         if name in AWAITED or self._is_async(_MAGIC_CALLS[function.attr], name):
             return True
         return name in AWAITING and any(word in text for text in code for word in ("await", "async"))
+
+
+def _is_command(node: ast.Call) -> bool:
+    """Whether it is the call that IPython makes of ``!command`` or ``x = !command``."""
+    function = node.func
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr in _COMMAND_CALLS
+        and isinstance(function.value, ast.Call)
+        and isinstance(function.value.func, ast.Name)
+        and function.value.func.id == "get_ipython"
+        and not node.keywords
+        and len(node.args) == 1
+        and isinstance(node.args[0], ast.Constant)
+    )

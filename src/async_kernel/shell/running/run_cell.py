@@ -23,30 +23,25 @@ from typing import TYPE_CHECKING, Any, cast
 
 from async_kernel.shell.cells.cancellation import being_cancelled, first_cancellation, is_cancellation
 from async_kernel.shell.cells.cell import current_cell
-from async_kernel.shell.ipython import CapturingDisplayHook, ExecutionInfo, ExecutionResult, InteractiveShell
-from async_kernel.shell.running.compiling import await_magics, compile_nodes
+from async_kernel.shell.ipython import (
+    CapturingDisplayHook,
+    ExecutionInfo,
+    ExecutionResult,
+    InteractiveShell,
+    configured_script_magics,
+)
+from async_kernel.shell.running.compiling import AWAITED_CALLS, await_magics, compile_nodes
 from async_kernel.shell.running.namespace import acting
-from async_kernel.shell.running.runs import Run, current_run
+from async_kernel.shell.running.runs import AwaitedMagic, Run, current_run, waited_for
 from async_kernel.shell.showing.traceback import trim
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Coroutine, Generator
     from types import CodeType
 
     from async_kernel.shell.running.transforming import PlainPython
 
-__all__ = ["AwaitedMagic", "RunsCode"]
-
-
-class AwaitedMagic:
-    """What a magic returns whose own code awaits."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._coroutine = coroutine
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._coroutine.__await__()
+__all__ = ["RunsCode"]
 
 
 class RunsCode(InteractiveShell):
@@ -207,7 +202,7 @@ class RunsCode(InteractiveShell):
             _raise(problem)
             if tree is None:
                 tree = cast("ast.Module", compiler.ast_parse(run.source, filename=name))
-                if self.autoawait and run.may_await and "_magic(" in run.source:
+                if self.autoawait and run.may_await and any(call in run.source for call in AWAITED_CALLS):
                     tree = await_magics(tree, self.is_async_magic)
             return cast("ast.Module", self.transform_ast(tree)) if self.ast_transformers else tree
         except self.custom_exceptions as exc:
@@ -295,12 +290,24 @@ class RunsCode(InteractiveShell):
         else:
             self.displayhook(value)
 
+    def run_line_magic_soon(self, magic_name: str, line: str) -> Any:
+        """Call a magic in the code of a cell that waits for it, as above."""
+        with waited_for():
+            return self.run_line_magic(magic_name, line, _stack_depth=2)
+
+    def run_cell_magic_soon(self, magic_name: str, line: str, cell: str) -> Any:
+        """The same with a cell magic."""
+        with waited_for():
+            return self.run_cell_magic(magic_name, line, cell)
+
     async def wait_for_magic(self, value: Any) -> Any:
         """What a magic has to say in the end: called in the code of cells, as above."""
         return await value if isinstance(value, AwaitedMagic) or inspect.iscoroutine(value) else value
 
     def is_async_magic(self, kind: str, name: str) -> bool:
-        """Whether the magic of a kind (line, cell) and name is an async function of the user's."""
+        """Whether the magic of a kind (line, cell) and name is an async function of the user's, or runs a program."""
+        if kind == "cell" and (name == "script" or name in configured_script_magics(self.config)):
+            return True
         return inspect.iscoroutinefunction(self.magics_manager.magics[kind].get(name))
 
     # -- when it fails -----------------------------------------------------------------------------------------

@@ -6,14 +6,17 @@ Several cells may run at once in one shell, in tasks and in threads, so nothing 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
     from async_kernel.typing import Content
 
-__all__ = ["Run", "current_run"]
+__all__ = ["AwaitedMagic", "Run", "current_run", "may_wait", "waited_for"]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -44,3 +47,31 @@ class Run:
 
 
 current_run: ContextVar[Run | None] = ContextVar("async_kernel_current_run", default=None)
+
+
+_waited_in: ContextVar[object] = ContextVar("async_kernel_waited_in", default="nowhere")
+
+
+@contextmanager
+def waited_for() -> Generator[None]:
+    """While a magic is called by code that awaits what it returns."""
+    token = _waited_in.set(current_run.get())
+    try:
+        yield
+    finally:
+        _waited_in.reset(token)
+
+
+def may_wait() -> bool:
+    """Whether the code that calls a magic waits for it: an :class:`AwaitedMagic` may be returned."""
+    return _waited_in.get() is current_run.get()
+
+
+class AwaitedMagic:
+    """What a magic returns whose own code awaits."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()

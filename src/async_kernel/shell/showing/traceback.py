@@ -21,6 +21,7 @@ from typing import Any, cast
 from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cells.cancellation import is_cancellation
+from async_kernel.shell.cells.cell import chained
 from async_kernel.shell.ipython import AutoFormattedTB
 from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
 
@@ -50,10 +51,7 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
     kept = [entry for entry in entries if not entry.tb_frame.f_code.co_filename.startswith(roots)]
     if not kept or len(kept) == len(entries):
         return tb
-    chain: TracebackType | None = None
-    for entry in reversed(kept):
-        chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-    return chain
+    return chained(kept)
 
 
 def _roots() -> tuple[str, ...]:
