@@ -15,8 +15,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import error_content
@@ -24,6 +23,9 @@ from async_kernel.shell.cells.cancellation import is_cancellation
 from async_kernel.shell.cells.cell import chained
 from async_kernel.shell.ipython import AutoFormattedTB
 from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["CellTB", "trim"]
 
