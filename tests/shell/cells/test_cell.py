@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import types
 
+import pytest
+
 from async_kernel.shell.cells.cell import chained, user_traceback
 
 
@@ -12,13 +14,10 @@ def divide() -> float:
 
 
 def traceback_of(function: types.FunctionType) -> types.TracebackType:
-    try:
+    with pytest.raises(ZeroDivisionError) as caught:
         function()
-    except ZeroDivisionError as exc:
-        assert exc.__traceback__ is not None
-        assert exc.__traceback__.tb_next is not None
-        return exc.__traceback__.tb_next
-    raise AssertionError
+    assert caught.tb.tb_next is not None
+    return caught.tb.tb_next
 
 
 def test_code_without_lines_has_a_place_all_the_same() -> None:
