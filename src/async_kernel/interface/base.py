@@ -1,8 +1,8 @@
 """The interface: the root of a kernel's life, and the one place where options come in.
 
 ``async with Interface() as interface:`` opens everything inside one cancel scope, the root; :meth:`BaseInterface.stop`
-cancels that scope and nothing else does. Leaving the context closes in order: requests are no longer read, cells are cut
-short and waited for, what they wrote and the last replies leave, the carrier (sockets) closes.
+cancels that scope and nothing else does. Leaving the context closes in order: requests are no longer read, cells are
+cut short and waited for, what they wrote and the last replies leave, the carrier (sockets) closes.
 :meth:`BaseInterface.launch_instance` is the same in a process of its own.
 
 Subclasses say how messages are carried (:meth:`BaseInterface.carrier`) and what is to be run before the first request
@@ -11,32 +11,30 @@ Subclasses say how messages are carried (:meth:`BaseInterface.carrier`) and what
 
 from __future__ import annotations
 
-import ast
-import gc
-import os
 import sys
-import uuid
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import anyio
-from traitlets import Bool, CFloat, Dict, Type, Unicode, UseEnum, default
+from traitlets import Bool, CFloat, Type, Unicode, UseEnum, default
 from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
 
 from async_kernel.arguments import without_leftovers
 from async_kernel.interface import garbage
-from async_kernel.interface.options import StrictLoader, refuse
+from async_kernel.interface.messages import Publication, extract_header, make_message, make_publication
+from async_kernel.interface.options import StrictLoader
+from async_kernel.interface.own_loop import OwnLoop, StoppedEarlyError
 from async_kernel.interface.settings import ClosingSettings
+from async_kernel.interface.surroundings import default_backend, make_run_settings, path_restored, set_default_env
+from async_kernel.interface.traits import DictValueLiteralEval
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
-from async_kernel.protocol.request import current_request
 from async_kernel.slot import HasInterface, configurable_classes, slot
 from async_kernel.typing import Backend, Channel, Hosts, NoValue, NoValueType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -50,56 +48,7 @@ __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_hea
 T_shell_co = TypeVar("T_shell_co", covariant=True)
 
 
-class StoppedEarlyError(RuntimeError):
-    """The interface was stopped before it had started, or had been used already."""
-
-    def __init__(self) -> None:
-        super().__init__("Stopped early")
-
-
-class DictValueLiteralEval(Dict):  # pyright: ignore[reportMissingTypeArgument] -- not generic at run time
-    """A Dict trait whose command-line values are read as Python literals where they are one."""
-
-    def from_string_list(self, s_list: list[str]) -> Any:
-        return {key: _literal(value) for key, value in super().from_string_list(s_list).items()}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportOptionalMemberAccess]
-
-
-def _literal(value: Any) -> Any:
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value
-
-
-def extract_header(msg_or_header: Mapping[str, Any] | None) -> Any:
-    """The header of a message, or the header itself.
-
-    Raises:
-        KeyError: if it is neither.
-    """
-    if not msg_or_header:
-        return {}
-    if "header" in msg_or_header:
-        return dict(msg_or_header["header"])
-    msg_or_header["msg_id"]
-    return dict(msg_or_header)
-
-
-class _InterfaceMeta(type(Application)):
-    """Gives the slot back when making an interface fails, in whichever ``__init__``."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        before = slot.get()
-        try:
-            return super().__call__(*args, **kwargs)
-        except BaseException:
-            taken = slot.get()
-            if taken is not before:
-                slot.release(taken)
-            raise
-
-
-class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell_co], metaclass=_InterfaceMeta):
+class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generic[T_shell_co]):
     """One kernel and everything that keeps it alive. At most one exists in a process at a time.
 
     Args:
@@ -113,7 +62,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         RuntimeError: if the process has an interface already.
     """
 
-    classes: ClassVar[list[Any]] = configurable_classes
+    classes = configurable_classes
     name = Unicode("async").tag(config=True)
     "The name of the kernel, as in its kernelspec."
     host = UseEnum(Hosts, default_value=None, allow_none=True).tag(config=True)
@@ -161,16 +110,9 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     last_interrupt_frame: Any = None
     kernel: Kernel[Self]
 
-    # -- the one of the process ------------------------------------------------------------------------------
-
-    def __new__(cls, argv: Any = NoValue, /, **kwargs: Any) -> Self:
-        self = super().__new__(cls)
-        slot.take(self)
-        return self
-
     def __init__(
         self,
-        argv: Sequence[str] | None | NoValueType = NoValue,
+        argv: Sequence[str] | NoValueType | None = NoValue,
         /,
         *,
         kernel_class: Any = None,
@@ -187,69 +129,33 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         self._environ = ExitStack()
         self._root: anyio.CancelScope | None = None
         self._token: LoopToken | None = None
-        self._launched = False
-        self._before_started: list[Callable[[], object]] = []
+        self._before_started: list[Publication] = []
         self.wire: Wire | None = None
         self.started: Pending[None] = Pending()
         self.stopping: Pending[None] = Pending()
         self.stopped: Pending[None] = Pending()
         self.initialize(argv)
 
-    @classmethod
-    def initialized(cls) -> bool:
-        """Whether the process has an interface."""
-        return slot.get() is not None
-
-    @classmethod
-    def instance(cls, *args: Any, **kwargs: Any) -> Self:
-        """The interface of the process; never makes one.
-
-        Raises:
-            RuntimeError: if there is none.
-            TypeError: if it is of another class.
-        """
-        interface = slot.get()
-        if interface is None:
-            msg = f"An instance of {cls.__name__} does not exist."
-            raise RuntimeError(msg)
-        if not isinstance(interface, cls):
-            msg = f"The interface of this process is a {type(interface).__name__}, not a {cls.__name__}."
-            raise TypeError(msg)
-        return interface
-
-    @classmethod
-    def clear_instance(cls) -> None:
-        """Not supported: an interface leaves by stopping."""
-        msg = "stop the interface instead"
-        raise NotImplementedError(msg)
-
     # -- options ---------------------------------------------------------------------------------------------
 
     @default("backend")
     def _default_backend(self) -> Backend:
-        library = _running_library()
-        if library is not None:
-            return Backend(library)
-        try:
-            import trio  # noqa: F401, PLC0415 -- a browser has none
-        except ImportError:
-            return Backend.asyncio
-        return Backend.trio
+        return default_backend()
 
     @default("shell_class")
     def _default_shell_class(self) -> Any:
         return import_item("async_kernel.shell.ipshell.IPShell")
 
-    def initialize(self, argv: Sequence[str] | None | NoValueType = NoValue) -> None:
+    def initialize(self, argv: Sequence[str] | NoValueType | None = NoValue) -> None:
         """Read the options; called once, by ``__init__``."""
 
         def initialized_already(*_: Any, **__: Any) -> None:
             msg = "Already initialized!"
             raise RuntimeError(msg)
 
-        self.initialize = initialized_already  # type: ignore[method-assign]
-        self._set_default_env("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-        self._set_default_env("UV_PROJECT_ENVIRONMENT", sys.prefix)
+        self.initialize = initialized_already
+        set_default_env("MPLBACKEND", "module://matplotlib_inline.backend_inline", self._environ)
+        set_default_env("UV_PROJECT_ENVIRONMENT", sys.prefix, self._environ)
         self.configure([] if argv is NoValue else without_leftovers(sys.argv[1:]) if argv is None else list(argv))
         self.interface_class = type(self)
 
@@ -274,109 +180,17 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         """The classes to be configured, without those that only stand between a class and its parent."""
         listed = list(super()._classes_with_config_traits(classes))
         for cls in listed:
-            if cls.class_own_traits(config=True) or not any(issubclass(other, cls) for other in listed if other is not cls):
+            subclassed = any(issubclass(other, cls) for other in listed if other is not cls)
+            if cls.class_own_traits(config=True) or not subclassed:
                 yield cls
-
-    def _set_default_env(self, name: str, value: str) -> None:
-        if not os.environ.get(name):
-            before = os.environ.get(name)
-            os.environ[name] = value
-            self._environ.callback(_restore_env, name, before)
 
     @property
     def summary(self) -> str:
         """What was started, in one line."""
         return f"name={self.name!r} backend={self.backend.value!r}"
 
-    # -- launching ---------------------------------------------------------------------------------------------
-
-    @classmethod
-    def launch_instance(cls, argv: Sequence[str] | None = None, kernel_class: Any = None, shell_class: Any = None, **kwargs: Any) -> None:
-        """Make an interface, run it until it stops, and exit; blocking.
-
-        Raises:
-            RuntimeError: if the process has an interface already.
-            SystemExit: always, in the end.
-        """
-        if cls.initialized():
-            msg = "An interface already exists in this process."
-            raise RuntimeError(msg)
-        app = None
-        try:
-            app = cls(argv, kernel_class=kernel_class, shell_class=shell_class, **kwargs)
-            app._check_loop()
-            app.start()
-            app.exit()
-        finally:
-            if app is not None:
-                slot.release(app)
-            app = None
-            gc.collect()
-
-    def start(self) -> None:
-        """Run until stopped; blocking. Outside the main thread, blocking user code cannot be interrupted in C calls.
-
-        Raises:
-            RuntimeError: if this is not the process's interface.
-        """
-        if slot.get() is not self:
-            msg = "This is not the global instance: it was stopped, or another interface was made."
-            raise RuntimeError(msg)
-        self._launched = True
-        try:
-            runner, self._runner = self._runner or self.prepare_loop(), None
-            runner(self.run, ())
-        except StoppedEarlyError:
-            self.log.info("stopped before it had started")
-        finally:
-            self._release()
-
-    def prepare_loop(self) -> Callable[..., None]:
-        """Check the options of the backend and of the host, and make the host; :meth:`start` then runs it.
-
-        Raises:
-            ImportError: if the backend or the host's toolkit is not installed.
-            RuntimeError: if the toolkit cannot run in this thread or without a display.
-            TypeError: if there is no such option.
-            ValueError: if there is no such host.
-        """
-        from async_kernel.event_loop.run import prepare  # noqa: PLC0415 -- embedding does without
-
-        self._runner = prepare(self._run_settings())
-        return self._runner
-
-    _runner: Callable[..., None] | None = None
-
     def _run_settings(self) -> RunSettings:
-        from async_kernel.typing import RunSettings  # noqa: PLC0415 -- as above
-
-        options = dict(self.backend_options or {})
-        if self.backend is Backend.asyncio and not options and self.host is None and _uvloop_installed():
-            options["use_uvloop"] = True
-        return RunSettings(
-            backend=self.backend, backend_options=options, host=self.host, host_options=dict(self.host_options or {})
-        )
-
-    def _check_loop(self) -> None:
-        """Refuse options of the loop or of its host in one line, before anything has been opened or written."""
-        from async_kernel.event_loop.run import check  # noqa: PLC0415 -- as above
-
-        try:
-            if self.show_config or self.show_config_json:
-                check(self._run_settings())  # whoever only looks needs no display
-            else:
-                self.prepare_loop()
-        except (ImportError, RuntimeError, TypeError, ValueError) as exc:
-            refuse(str(exc))
-
-    async def run(self, *, stopped: Callable[[], object] | None = None) -> None:
-        """Open the interface and stay until it is stopped; then call ``stopped``, also after a failure."""
-        try:
-            async with self:
-                await anyio.sleep_forever()
-        finally:
-            if stopped is not None:
-                stopped()
+        return make_run_settings(self.backend, self.backend_options, self.host, self.host_options)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -421,8 +235,10 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         self.log.info("started %s", self.summary)
         garbage.resume()
         self.started.set_result(None)
-        for send in self._before_started:
-            send()
+        wire = self.wire
+        for publication in self._before_started:
+            if wire is not None:
+                publication.send(wire)
         self._before_started.clear()
 
     def stop(self) -> None:
@@ -481,10 +297,7 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
     @contextmanager
     def process_state(self) -> Generator[None]:
         """Whatever of the process is changed while the interface lives, and given back."""
-        with ExitStack() as stack:
-            path = sys.path[:]
-            if not self._launched:
-                stack.callback(_restore_list, sys.path, path)
+        with path_restored() if not self._launched else nullcontext():
             yield
 
     @property
@@ -504,27 +317,8 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         metadata: dict[str, Any] | None = None,
         channel: Channel = Channel.shell,
     ) -> Message:
-        """Make a message. Its parent defaults to the request of the context."""
-        if parent is None:
-            request = current_request.get()
-            parent = request.header if request is not None else None  # pyright: ignore[reportAssignmentType]
-        parent_header = extract_header(parent)
-        if header is None:
-            header = {
-                "date": datetime.now(UTC),
-                "msg_id": str(uuid.uuid4()),
-                "session": parent_header.get("session", ""),
-                "username": "",
-                "version": _protocol_version(),
-                "msg_type": msg_type,
-            }
-        return {  # pyright: ignore[reportReturnType] -- buffers are added by who has some
-            "channel": channel,
-            "header": header,
-            "parent_header": parent_header,
-            "content": {} if content is None else content,
-            "metadata": {} if metadata is None else metadata,
-        }
+        """Make a message; see :func:`~async_kernel.interface.messages.make_message` for the arguments."""
+        return make_message(msg_type, content=content, parent=parent, header=header, metadata=metadata, channel=channel)
 
     def iopub_send(
         self,
@@ -532,72 +326,32 @@ class BaseInterface(Application, anyio.AsyncContextManagerMixin, Generic[T_shell
         *,
         content: Content | None = None,
         metadata: dict[str, Any] | None = None,
-        parent: Mapping[str, Any] | None | NoValueType = NoValue,
+        parent: Mapping[str, Any] | NoValueType | None = NoValue,
         ident: bytes | None = None,
         buffers: Sequence[bytes] | None = None,
     ) -> None:
         """Send on iopub; before the start it is kept, and sent then (dropped if the interface stops early).
 
         Args:
-            msg_or_type: a message type, or a whole message (then the other arguments are ignored).
-            parent: not given: the request of the context; None: no parent.
+            msg_or_type: a message type, or a whole message (then content, metadata, parent and buffers are its own).
+            content: empty, if None.
+            metadata: empty, if None.
+            parent: a message or its header; not given: the request of the context; None: no parent.
             ident: the topic.
+            buffers: what travels beside the JSON.
         """
         if self.stopped.done():
             return
-        if not isinstance(msg_or_type, str):
-            content, metadata = msg_or_type["content"], msg_or_type.get("metadata")
-            parent, buffers = msg_or_type.get("parent_header"), msg_or_type.get("buffers")
-            msg_or_type = str(msg_or_type["header"]["msg_type"])
-        if parent is NoValue:
-            request = current_request.get()
-            parent = request.header if request is not None else None  # pyright: ignore[reportAssignmentType]
-        elif parent is not None:
-            parent = extract_header(parent)
-
-        def send(msg_type: str = msg_or_type, header: Any = parent) -> None:
-            if self.wire is not None:
-                self.wire.publish(msg_type, content or {}, parent=header, metadata=metadata, buffers=buffers or (), topic=ident)
-
+        publication = make_publication(
+            msg_or_type, content=content, metadata=metadata, parent=parent, ident=ident, buffers=buffers
+        )
         if self.wire is not None and self.started.done():
-            send()
+            publication.send(self.wire)
         elif not self.stopping.done():
-            self._before_started.append(send)
+            self._before_started.append(publication)
 
     def input_request(self, prompt: str, *, password: bool = False) -> str:
         """Ask the client of the running cell for a line; blocks the calling thread."""
         from async_kernel.shell.user_io import ask  # noqa: PLC0415
 
         return ask(prompt, password=password)
-
-
-def _restore_env(name: str, before: str | None) -> None:
-    if before is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = before
-
-
-def _restore_list(current: list[Any], before: list[Any]) -> None:
-    current[:] = before
-
-
-def _running_library() -> str | None:
-    import sniffio  # noqa: PLC0415 -- anyio and trio bring it
-
-    try:
-        return sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        return None
-
-
-def _uvloop_installed() -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    return any(find_spec(name) is not None for name in ("uvloop", "winloop"))
-
-
-def _protocol_version() -> str:
-    from async_kernel.kernel.info import PROTOCOL_VERSION  # noqa: PLC0415
-
-    return PROTOCOL_VERSION

@@ -1,7 +1,6 @@
 """The interface for hosts without sockets: messages come in by a function call and go out by one.
 
-Needs neither zmq nor trio: a browser has none. All calls of the host's ``send`` are made in the kernel's thread, in the order
-of publication; what other threads publish is handed to that thread.
+Needs neither zmq nor trio: a browser has none. How ``send`` is called: :mod:`async_kernel.interface.callable_wire`.
 
 >>> handlers = await start_kernel_callable_interface(send=send, stopped=stopped)  # doctest: +SKIP
 >>> handlers["handle_msg"](json_text, None)  # doctest: +SKIP
@@ -9,33 +8,29 @@ of publication; what other threads publish is handed to that thread.
 
 from __future__ import annotations
 
-import threading
 import time
-import uuid
-from collections import deque
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-import anyio
 from traitlets import TraitType
 from traitlets.utils.importstring import import_item
 
 from async_kernel.event_loop.background import run_in_background
 from async_kernel.interface.base import BaseInterface, T_shell_co
-from async_kernel.lifetime.loop_token import current_loop_token
-from async_kernel.protocol.packing import pack, unpack
+from async_kernel.interface.callable_wire import CallableWire, Send
+from async_kernel.kernel.info import PROTOCOL_VERSION
+from async_kernel.kernelspec import make_argv
+from async_kernel.protocol.packing import unpack
 from async_kernel.protocol.request import Request
 from async_kernel.typing import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable
 
     from anyio.abc import TaskGroup
 
-    from async_kernel.protocol.wire import InputWaiter, Wire
-    from async_kernel.typing import Content, Header, StreamName
+    from async_kernel.protocol.wire import Wire
 
 __all__ = ["CallableInterface", "Handlers", "start_kernel_callable_interface"]
 
@@ -54,145 +49,25 @@ class Handlers(TypedDict):
     stop: Callable[[], None]
 
 
-class CallableWire:
-    """A wire made of one function. See :class:`async_kernel.protocol.wire.Wire` for what the methods promise."""
-
-    def __init__(self, send: Callable[[str, list[Any] | None, bool], str | None], protocol_version: str) -> None:
-        self._send = send
-        self._version = protocol_version
-        self._session = str(uuid.uuid4())
-        self._token = current_loop_token()
-        self._out: deque[tuple[str, list[Any] | None]] = deque()
-        self._text: deque[tuple[StreamName, str, Any]] = deque()
-        self._sending = threading.RLock()
-        self._flush_planned = False
-
-    def _message(self, channel: Channel, msg_type: str, content: Any, parent: Any, metadata: Any) -> str:
-        return pack(
-            {
-                "channel": str(channel),
-                "header": {
-                    "msg_id": str(uuid.uuid4()),
-                    "msg_type": msg_type,
-                    "session": (parent or {}).get("session", self._session),
-                    "username": "",
-                    "date": datetime.now(UTC),
-                    "version": self._version,
-                },
-                "parent_header": parent or {},
-                "metadata": dict(metadata or {}),
-                "content": content,
-            }
-        )
-
-    def publish(
-        self,
-        msg_type: str,
-        content: Content,
-        *,
-        parent: Header | Mapping[str, Any] | None,
-        metadata: Mapping[str, Any] | None = None,
-        buffers: Sequence[bytes | bytearray | memoryview] = (),
-        topic: bytes | None = None,
-    ) -> None:
-        """Send on iopub."""
-        self._put(self._message(Channel.iopub, msg_type, content, parent, metadata), buffers)
-
-    def reply(
-        self,
-        request: Request,
-        content: Content,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        buffers: Sequence[bytes | bytearray | memoryview] = (),
-    ) -> None:
-        """Answer a request."""
-        content = {"status": "ok", **content}
-        msg_type = request.msg_type.replace("request", "reply")
-        self._put(self._message(request.channel, msg_type, content, request.header, metadata), buffers)
-
-    def stream(self, name: StreamName, text: str, *, parent: Header | Mapping[str, Any] | None) -> None:
-        """Write to a stream: text of one cell is sent together, before its next message or when the loop turns."""
-        self._text.append((name, text, parent))
-        self._plan_flush()
-
-    def ask_input(self, request: Request, prompt: str, answer: InputWaiter, *, password: bool = False) -> None:
-        """Ask for a line; the host must return the input_reply at once."""
-        if threading.get_ident() != self._token.thread_id:
-            self._token.call_soon(lambda: self.ask_input(request, prompt, answer, password=password))
-            return
-        self.flush()
-        content = {"prompt": prompt, "password": password}
-        message = self._message(Channel.stdin, "input_request", content, request.header, None)
-        try:
-            reply = self._send(message, None, True)
-            if reply is None:
-                msg = "send() must return the JSON of an input_reply when a reply is required"
-                raise AssertionError(msg)
-            answer.set_result(unpack(reply)["content"]["value"])
-        except Exception as exc:  # noqa: BLE001 -- the host's error belongs to the cell that asked
-            answer.set_exception(exc)
-
-    def _put(self, message: str, buffers: Sequence[Any]) -> None:
-        with self._sending:
-            self._collect_text()
-            self._out.append((message, list(buffers) or None))
-        if threading.get_ident() == self._token.thread_id:
-            self.flush()
-        else:
-            self._plan_flush()
-
-    def _plan_flush(self) -> None:
-        if not self._flush_planned:
-            self._flush_planned = True
-            self._token.call_soon(self.flush)
-
-    def _collect_text(self) -> None:
-        """Move written text to the messages, one for each run of the same cell and stream."""
-        run: list[str] = []
-        key: tuple[str, Any] | None = None
-        while self._text:
-            name, text, parent = self._text.popleft()
-            if key is not None and (key[0] != name or key[1] is not parent):
-                self._out.append((self._stream_message(key, run), None))
-                run = []
-            key = (name, parent)
-            run.append(text)
-        if key is not None:
-            self._out.append((self._stream_message(key, run), None))
-
-    def _stream_message(self, key: tuple[str, Any], run: list[str]) -> str:
-        return self._message(Channel.iopub, "stream", {"name": key[0], "text": "".join(run)}, key[1], None)
-
-    def flush(self) -> None:
-        """Send all that waits; in the kernel's thread."""
-        self._flush_planned = False
-        with self._sending:
-            self._collect_text()
-            while self._out:
-                message, buffers = self._out.popleft()
-                self._send(message, buffers, False)
-
-
 class CallableInterface(BaseInterface[T_shell_co]):
     """A kernel that its host reaches through two functions."""
 
     host = TraitType(None, allow_none=True)
     "GUI main loops are not supported here."
 
-    _send: Callable[[str, list[Any] | None, bool], str | None] | None = None
+    _send: Send | None = None
 
     async def start_async(
         self,
         *,
-        send: Callable[[str, list[Any] | None, bool], str | None],
+        send: Send,
         stopped: Callable[[], object],
     ) -> Handlers:
         """Start the kernel as a task of the running loop and return when it serves.
 
         Args:
-            send: called with (JSON, buffers or None, requires_reply); must return the JSON of an ``input_reply`` at once when
-                ``requires_reply`` is true.
+            send: called with (JSON, buffers or None, requires_reply); must return the JSON of an ``input_reply`` at
+                once when ``requires_reply`` is true.
             stopped: called once, when the kernel has stopped for whatever reason.
 
         Raises:
@@ -211,8 +86,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
 
     @asynccontextmanager
     async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
-        from async_kernel.kernel.info import PROTOCOL_VERSION
-
+        """Hand messages to ``send``; leaving lets the last ones out."""
         if self._send is None:
             msg = "a CallableInterface is started by start_async(send=..., stopped=...)"
             raise RuntimeError(msg)
@@ -223,11 +97,11 @@ class CallableInterface(BaseInterface[T_shell_co]):
         try:
             yield wire
         finally:
-            with anyio.CancelScope(shield=True):
-                self.kernel.closing_replies()
-                wire.flush()
+            self.kernel.closing_replies()
+            wire.flush()
 
     def closing_begins(self) -> None:
+        """Read no more requests, cut cells short."""
         if hasattr(self, "kernel"):
             self.kernel.close_lanes()
 
@@ -238,10 +112,11 @@ class CallableInterface(BaseInterface[T_shell_co]):
             ValueError: if it is no JSON object, or its ``channel`` is neither shell nor control.
             KeyError: if it has no ``channel`` or no ``header``.
         """
-        message = unpack(msg_json)
-        if not isinstance(message, dict):
-            msg = f"a message must be a JSON object, not {type(message).__name__}"
+        unpacked = unpack(msg_json)
+        if not isinstance(unpacked, dict):
+            msg = f"a message must be a JSON object, not {type(unpacked).__name__}"
             raise ValueError(msg)  # noqa: TRY004 -- documented
+        message = cast("dict[str, Any]", unpacked)
         channel = Channel(message["channel"])
         if channel not in (Channel.shell, Channel.control):
             msg = f"messages arrive on the channels shell and control, not {channel}"
@@ -260,7 +135,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
 
 async def start_kernel_callable_interface(
     *,
-    send: Callable[[str, list[Any] | None, bool], str | None],
+    send: Send,
     stopped: Callable[[], object],
     settings: dict[str, Any] | None = None,
 ) -> Handlers:
@@ -269,11 +144,9 @@ async def start_kernel_callable_interface(
     Args:
         send: see :meth:`CallableInterface.start_async`.
         stopped: called once, when the kernel has stopped.
-        settings: options: ``interface_class`` chooses the class, ``flags`` is a list, everything else is an option of the
-            command line by its alias or its dotted name.
+        settings: options: ``interface_class`` chooses the class, ``flags`` is a list, everything else is an option of
+            the command line by its alias or its dotted name.
     """
-    from async_kernel.kernelspec import make_argv
-
     settings = dict(settings or {})
     cls = settings.pop("interface_class", None) or CallableInterface
     if isinstance(cls, str):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from IPython.core.application import BaseIPythonApplication
 from IPython.core.profiledir import ProfileDir
-from IPython.core.shellapp import InteractiveShellApp, shell_aliases, shell_flags
+from IPython.core.shellapp import InteractiveShellApp, shell_aliases
+from IPython.core.shellapp import shell_flags as _shell_flags  # pyright: ignore[reportUnknownVariableType] -- a plain dict
 from traitlets import Unicode
 
 from async_kernel.interface.base import T_shell_co
@@ -46,14 +47,14 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         "config": "BaseIPythonApplication.extra_config_file",
         **shell_aliases,
     }
-    flags: ClassVar[Any] = {
+    flags: ClassVar[dict[Any, Any]] = {
         **ZMQInterface.flags,
         "automagic": ({"InteractiveShell": {"automagic": True}}, "Call magics without the leading %."),
         "no-automagic": ({"InteractiveShell": {"automagic": False}}, "Call magics with the leading % only."),
-        **shell_flags,
+        **cast("dict[Any, Any]", _shell_flags),
     }
 
-    shell: IPShell | None = None
+    shell: IPShell[Any] | None = None
 
     @property
     def user_ns(self) -> dict[str, Any] | None:
@@ -63,7 +64,7 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
     def configure(self, argv: list[str]) -> None:
         """Read the command line, then the profile's configuration files; the command line wins."""
         self.parse_command_line(argv)
-        command_line = self.cli_config.copy() if hasattr(self, "cli_config") else None
+        command_line: Any = self.cli_config.copy() if hasattr(self, "cli_config") else None
         self.init_profile_dir()
         self.init_config_files()
         self.load_config_file()
@@ -71,14 +72,20 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
             self.update_config(command_line)
         if self.host is None:
             # A kernel that is told to begin with windows needs the main loop that they live in.
-            wanted = (self.pylab, self.gui, self.matplotlib)
+            wanted = (self._option("pylab"), self._option("gui"), self._option("matplotlib"))
             self.host = next(filter(None, map(Hosts.from_gui, wanted)), None)
+
+    def _option(self, name: str) -> Any:
+        """The value of a trait that IPython leaves without a type."""
+        return getattr(self, name)
 
     def init_crash_handler(self) -> None:
         """None: an interface takes no excepthook from its process."""
 
     def init_path(self) -> None:
-        """Let the user's code import what is in the working directory, before other packages, after the standard library.
+        """Let the user's code import what is in the working directory, after the standard library.
+
+        It comes before other packages.
 
         A launched kernel's own imports do not look there: its kernelspec starts Python with ``-P``, which IPython would
         respect for the user's code, too. Whoever wants that sets ``PYTHONSAFEPATH`` or ``ignore_cwd``.
@@ -90,6 +97,7 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         sys.path.insert(first, "")
 
     def shell_options(self) -> dict[str, Any]:
+        """What an IPShell is to know of the profile and of the process."""
         return {
             "profile_dir": self.profile_dir,
             "ipython_dir": self.ipython_dir,
@@ -98,7 +106,8 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         }
 
     async def prepare(self) -> None:
-        self.shell = self.kernel.shell  # pyright: ignore[reportAttributeAccessIssue] -- an IPShell unless a user says otherwise
+        """Run startup files, ``exec_lines`` and extensions."""
+        self.shell = self.kernel.shell  # an IPShell, unless a user says otherwise
         if self.shell is None or not hasattr(self.shell, "run_cell"):
             return
         self.init_path()
@@ -107,6 +116,7 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         self.init_extensions()
 
     def stop(self) -> None:
+        """As of every interface; the shell is let go, too."""
         super().stop()
         if self.stopped.done():
             self.shell = None

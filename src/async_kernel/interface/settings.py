@@ -14,8 +14,8 @@ class ClosingSettings:
     """How long closing may take.
 
     Attributes:
-        grace_s: seconds that cells and tasks get to end after they were cancelled; then a launched kernel ends its process
-            with exit code 1, an embedded one goes on waiting and says so.
+        grace_s: seconds that cells and tasks get to end after they were cancelled; then a launched kernel ends its
+            process with exit code 1, an embedded one goes on waiting and says so.
         children_s: seconds that child processes of a launched kernel get to end after they were asked to.
         threads_s: seconds that threads of user code get to end, when all else of a launched kernel has ended.
     """

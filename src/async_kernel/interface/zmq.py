@@ -1,12 +1,11 @@
 """The interface over ZMQ: five sockets in an I/O loop of their own, and a connection file that says where they are.
 
-The I/O loop is opened first and closed last: requests are read, and those about the kernel itself answered, while the shell
-still starts; what cells wrote until their end still leaves.
+The I/O loop is opened first and closed last: requests are read, and those about the kernel itself answered, while the
+shell still starts; what cells wrote until their end still leaves.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -61,7 +60,9 @@ class AsyncSession(HasInterface[Any], Session):
 class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     """A kernel that Jupyter clients reach through ZMQ sockets."""
 
-    transport = CaselessStrEnum(["tcp", "ipc"] if sys.platform == "linux" else ["tcp"], default_value="tcp").tag(config=True)
+    transport = CaselessStrEnum(["tcp", "ipc"] if sys.platform == "linux" else ["tcp"], default_value="tcp").tag(
+        config=True
+    )
     "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
     connection_file = Unicode("").tag(config=True)
     "The JSON file that says where the sockets are; without one, a file is made in Jupyter's runtime folder."
@@ -109,11 +110,13 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
 
     @property
     def summary(self) -> str:
+        """What was started and where clients find it, in one line."""
         return f"{super().summary} connection_file={self.connection_file!r}"
 
     # -- launching ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        """Run until stopped; blocking. What cannot be opened is a line on stderr and exit code 1."""
         try:
             super().start()
             if threading.current_thread() is threading.main_thread():
@@ -135,6 +138,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
 
     @asynccontextmanager
     async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
+        """Open the sockets in an I/O loop, and write where they are; close them last."""
         self._load_connection_file()
         self._kernel_ended = trio.Event()
         ended = anyio.Event()
@@ -178,7 +182,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                     await ended.wait()
 
     async def _run_io(self, io: IOLoop, ended: anyio.Event, *, task_status: TaskStatus[Ports]) -> None:
-        """The I/O loop ends when it is closed, after the kernel: the cancellation of the root does not reach it before."""
+        """The I/O loop ends when it is closed, after the kernel: the root's cancellation does not reach it before."""
         try:
             with anyio.CancelScope(shield=True):
                 await io.run(task_status=task_status)
@@ -223,15 +227,15 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             self._written.remove()
 
     def _io_settings(self) -> IOSettings:
-        keys = self.curve_publickey, self.curve_secretkey
-        if bool(keys[0]) != bool(keys[1]):
+        public, secret = self.curve_publickey, self.curve_secretkey
+        if bool(public) != bool(secret):
             msg = "half of a CURVE key pair was given; both curve_publickey and curve_secretkey are needed, or none"
             raise ConnectionFileError(msg)
         return IOSettings(
             transport="ipc" if self.transport == "ipc" else "tcp",
             ip=self.ip,
             ports=Ports(self.hb_port, self.shell_port, self.iopub_port, self.stdin_port, self.control_port),
-            curve=CurveKeys(*keys) if keys[0] and keys[1] else None,
+            curve=CurveKeys(public, secret) if public and secret else None,
         )
 
     # -- requests, signals, the end ----------------------------------------------------------------------------
@@ -257,13 +261,18 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         """Read what is written to descriptors 1 and 2, and let the log go on writing to the terminal itself."""
         with ExitStack() as stack:
             fds = stack.enter_context(captured_fds())
-            terminal = stack.enter_context(open(fds.originals[1], "w", encoding="utf-8", errors="replace", closefd=False))
-            for handler in self.log.handlers:
-                if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            terminal = stack.enter_context(
+                open(fds.originals[1], "w", encoding="utf-8", errors="replace", closefd=False)
+            )
+            handlers: list[Any] = self.log.handlers
+            for handler in handlers:
+                if getattr(handler, "stream", None) is sys.stderr:
                     stack.callback(handler.setStream, handler.stream)
                     handler.setStream(terminal)
             if not self.quiet:
-                out = stack.enter_context(open(fds.originals[0], "w", encoding="utf-8", errors="replace", closefd=False))
+                out = stack.enter_context(
+                    open(fds.originals[0], "w", encoding="utf-8", errors="replace", closefd=False)
+                )
                 self._echo = out, terminal
             yield fds
 
@@ -293,6 +302,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             self._token.call_soon(_turn)
 
     def closing_begins(self) -> None:
+        """Read no more requests, cut cells short, and see that they end."""
         if not hasattr(self, "kernel"):
             return
         self.io.stop_reading()
@@ -300,12 +310,14 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         self.kernel.close_lanes()
 
     async def _enforce_grace(self) -> None:
-        """In the I/O loop: the kernel gets its grace; then a process of its own ends, and an embedded one is told on."""
+        """In the I/O loop: the kernel gets its grace; then its own process ends, and an embedded one is told on."""
         with trio.move_on_after(self.closing.grace_s):
             await self._kernel_ended.wait()
             return
         if not self._launched:
-            self.log.warning("The kernel has not ended within %g s: waiting for user code that does not stop.", self.closing.grace_s)
+            self.log.warning(
+                "The kernel has not ended within %g s: waiting for user code that does not stop.", self.closing.grace_s
+            )
             return
         self.log.error("User code did not stop within %g s: ending the process.", self.closing.grace_s)
         self.kernel.closing_replies()

@@ -14,52 +14,22 @@ done.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import anyio
 import anyio.lowlevel
 
-from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.lifetime.outcomes import Cancellation, Failure, Outcome, PendingCancelled, PendingNotDone, Value
+from async_kernel.lifetime.waiting import until_done, until_done_sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextvars import Context
-    from types import TracebackType
 
 __all__ = ["Pending", "PendingCancelled", "PendingNotDone"]
 
 T = TypeVar("T")
-
-
-class PendingCancelled(anyio.ClosedResourceError):
-    """The Pending was cancelled; the message is the reason that was given.
-
-    Its ``__cause__`` is the exception with which the cancelled work ended, if it did.
-    """
-
-
-class PendingNotDone(RuntimeError):  # noqa: N818 -- the documented name
-    """The Pending has no outcome yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Error:
-    error: BaseException
-    traceback: TracebackType | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cancelled:
-    message: str
-    cause: BaseException | None = None
 
 
 class Pending(Generic[T]):
@@ -81,18 +51,18 @@ class Pending(Generic[T]):
     def __init__(self, context: Context | None = None, /, **metadata: Any) -> None:
         self.context = context
         self.metadata = metadata
-        self._outcomes: list[_Value | _Error | _Cancelled] = []
+        self._outcomes: list[Outcome] = []
         self._callbacks: deque[Callable[[Pending[T]], object]] = deque()
         self._canceller: Callable[[str | None], object] | None = None
         self._request: str | None = None
 
     def __repr__(self) -> str:
         match self._outcomes[:1]:
-            case [_Value(value)]:
+            case [Value(value)]:
                 state = f"result={value!r}"
-            case [_Error(error, _)]:
+            case [Failure(error, _)]:
                 state = f"exception={error!r}"
-            case [_Cancelled(message, _)]:
+            case [Cancellation(message, _)]:
                 state = f"cancelled {message!r}"
             case _:
                 state = "pending" if self._request is None else f"being cancelled {self._request!r}"
@@ -107,7 +77,7 @@ class Pending(Generic[T]):
         Returns:
             whether this completed it; False if it was done before.
         """
-        return self._end(_Value(value))
+        return self._end(Value(value))
 
     def set_exception(self, exc: BaseException, /) -> bool:
         """Complete it with an exception, which waiters raise; a :class:`PendingCancelled` completes it as cancelled.
@@ -116,8 +86,8 @@ class Pending(Generic[T]):
             whether this completed it; False if it was done before.
         """
         if isinstance(exc, PendingCancelled):
-            return self._end(_Cancelled(str(exc) if self._request is None else self._request, exc.__cause__))
-        return self._end(_Error(exc, exc.__traceback__))
+            return self._end(Cancellation(str(exc) if self._request is None else self._request, exc.__cause__))
+        return self._end(Failure(exc, exc.__traceback__))
 
     def cancel(self, msg: str | None = None) -> bool:
         """Cancel it: waiters raise :class:`PendingCancelled` with ``msg``.
@@ -134,7 +104,7 @@ class Pending(Generic[T]):
         if canceller is not None:
             self._request = msg or ""
         else:
-            self._complete(_Cancelled(msg or ""))
+            self._complete(Cancellation(msg or ""))
             canceller, self._canceller = self._canceller, None  # set meanwhile
         if canceller is not None and self.cancelled():
             canceller(msg)
@@ -173,17 +143,17 @@ class Pending(Generic[T]):
         self.cancel(msg)
         await self.wait(timeout=timeout, shield=shield, result=False)
 
-    def _end(self, outcome: _Value | _Error | _Cancelled) -> bool:
+    def _end(self, outcome: Outcome) -> bool:
         """The work has ended, in whatever way."""
         completed = self._complete(outcome)
         self._canceller = None
         return completed
 
-    def _complete(self, outcome: _Value | _Error | _Cancelled) -> bool:
+    def _complete(self, outcome: Outcome) -> bool:
         if self._outcomes:
             return False
-        if self._request is not None and not isinstance(outcome, _Cancelled):
-            outcome = _Cancelled(self._request, outcome.error if isinstance(outcome, _Error) else None)
+        if self._request is not None and not isinstance(outcome, Cancellation):
+            outcome = Cancellation(self._request, outcome.error if isinstance(outcome, Failure) else None)
         self._outcomes.append(outcome)
         if self._outcomes[0] is not outcome:
             del self._outcomes[1:]
@@ -200,7 +170,7 @@ class Pending(Generic[T]):
     def cancelled(self) -> bool:
         """Whether it was cancelled; it may not be done yet (:meth:`cancel`)."""
         if self._outcomes:
-            return isinstance(self._outcomes[0], _Cancelled)
+            return isinstance(self._outcomes[0], Cancellation)
         return self._request is not None
 
     def result(self) -> T:
@@ -212,7 +182,7 @@ class Pending(Generic[T]):
             PendingNotDone: if it is not done.
         """
         outcome = self._outcome()
-        if isinstance(outcome, _Value):
+        if isinstance(outcome, Value):
             return outcome.value
         try:
             # The traceback begins anew for each waiter instead of growing.
@@ -228,20 +198,20 @@ class Pending(Generic[T]):
             PendingNotDone: if it is not done.
         """
         outcome = self._outcome()
-        return outcome.error if isinstance(outcome, _Error) else None
+        return outcome.error if isinstance(outcome, Failure) else None
 
-    def _outcome(self) -> _Value | _Error:
+    def _outcome(self) -> Value | Failure:
         outcome = self._outcomes[0] if self._outcomes else None
         if outcome is None:
             msg = "this Pending is not done yet"
             raise PendingNotDone(msg)
-        if isinstance(outcome, _Cancelled):
+        if isinstance(outcome, Cancellation):
             raise PendingCancelled(*((outcome.message,) if outcome.message else ())) from outcome.cause
         return outcome
 
     def _message(self) -> str | None:
         outcome = self._outcomes[0] if self._outcomes else None
-        return (outcome.message if isinstance(outcome, _Cancelled) else self._request) or None
+        return (outcome.message if isinstance(outcome, Cancellation) else self._request) or None
 
     # -- callbacks -------------------------------------------------------------------------------------------
 
@@ -340,25 +310,12 @@ class Pending(Generic[T]):
                 if self._outcomes:
                     await anyio.lowlevel.checkpoint()
                 else:
-                    await self._until_done()
+                    await until_done(self)
             if not self._outcomes:
                 raise self._timeout(timeout)
             return self.result() if result else None
         finally:
             del self  # no cycle through this frame
-
-    async def _until_done(self) -> None:
-        done = anyio.Event()
-        token = current_loop_token()
-
-        def tell(_: Pending[T]) -> None:
-            token.call_soon(done.set)
-
-        try:
-            self.add_done_callback(tell)
-            await done.wait()
-        finally:
-            self.remove_done_callback(tell)
 
     @overload
     def wait_sync(self, *, timeout: float | None = None, protect: bool = False, result: Literal[True] = True) -> T: ...
@@ -383,25 +340,12 @@ class Pending(Generic[T]):
         """
         try:
             if not self._outcomes:
-                self._until_done_sync(timeout)
+                until_done_sync(self, timeout)
             if not self._outcomes:
                 raise self._timeout(timeout)
             return self.result() if result else None
         finally:
             del self  # no cycle through this frame
-
-    def _until_done_sync(self, timeout: float | None) -> None:
-        done = threading.Lock()
-        done.acquire()  # taken once more below, when it has been released
-
-        def tell(_: Pending[T]) -> None:
-            done.release()
-
-        try:
-            self.add_done_callback(tell)
-            done.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
-        finally:
-            self.remove_done_callback(tell)
 
     def _timeout(self, seconds: float | None) -> TimeoutError:
         return TimeoutError(f"{self!r} was not done in {seconds:g} s")
