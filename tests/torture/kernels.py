@@ -43,18 +43,27 @@ class FakeInterface(Configurable):
 
 
 class CheckedWire:
-    """Packs everything as the I/O loop does, and remembers the kinds of messages by the request that caused them."""
+    """Packs everything as the I/O loop does, and remembers the kinds of messages by the request that caused them.
+
+    Attributes:
+        keeps: whether to keep replies, and the order in which requests became idle, too; requests must live as long.
+    """
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._lock = threading.Lock()
         self._kinds: dict[int, list[str]] = defaultdict(list)
         self._idle: dict[int, threading.Event] = defaultdict(threading.Event)
+        self.keeps = False
+        self.replies: dict[int, Any] = {}
+        self.order: list[int] = []
 
     def _note(self, parent: Any, kind: str) -> None:
         with self._lock:
             self._kinds[id(parent)].append(kind)
             if kind == "idle":
+                if self.keeps:
+                    self.order.append(id(parent))
                 self._idle[id(parent)].set()
 
     def publish(
@@ -73,11 +82,19 @@ class CheckedWire:
         self._codec.encode(
             "reply", content, parent=request.header, metadata=metadata, identity=request.identity, buffers=buffers
         )
+        if self.keeps:
+            self.replies[id(request.header)] = content
         self._note(request.header, "reply")
 
     def ask_input(self, request: Request, prompt: str, answer: Any, *, password: bool = False) -> None:
         self._codec.encode("input_request", {"prompt": prompt}, parent=request.header)
         answer.set_exception(EOFError("nobody is there"))
+
+    def wait_idle(self, request: Request) -> bool:
+        """Wait until a request is idle; False if that takes too long."""
+        with self._lock:
+            event = self._idle[id(request.header)]
+        return event.wait(PATIENCE_S)
 
     def until_idle(self, request: Request) -> list[str]:
         """What has come of a request, once it is idle."""

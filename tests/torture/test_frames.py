@@ -32,6 +32,7 @@ def test_frames_with_faults_are_refused_or_answered(tmp_path: Path, backend: str
         assert fed.refused > IN_PROCESS // 4
 
 
+@pytest.mark.filterwarnings("ignore:Interpreting naive datetime")  # one that was made here: of jupyter_client
 @pytest.mark.parametrize("backend", ["trio"], scope="module")
 def test_a_kernel_outlives_frames_on_all_its_channels(own_kernel: KernelProcess, ours: None) -> None:
     client = own_kernel.client()
