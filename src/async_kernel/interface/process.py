@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from async_kernel.lifetime.late_import import late_import
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator
@@ -187,8 +189,7 @@ def leave_threads(grace_s: float, log: logging.Logger) -> None:
 
 def end_children(grace_s: float, log: logging.Logger) -> None:
     """Ask the child processes that user code left to end, and end those that do not within ``grace_s`` seconds."""
-    import psutil  # noqa: PLC0415 -- only at the end
-
+    psutil = late_import("psutil")
     children = psutil.Process().children(recursive=True)
     if not children:
         return
@@ -202,8 +203,7 @@ def end_children(grace_s: float, log: logging.Logger) -> None:
 
 
 def _signal_child(child: Any, how: str) -> None:
-    import psutil  # noqa: PLC0415
-
+    psutil = late_import("psutil")
     try:
         getattr(child, how)()
     except psutil.NoSuchProcess:

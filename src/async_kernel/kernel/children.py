@@ -10,6 +10,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from async_kernel.lifetime.late_import import late_import
+
 if TYPE_CHECKING:
     import logging
 
@@ -20,8 +22,7 @@ def interrupt_children(log: logging.Logger) -> None:
     """Send SIGINT to the children in this process's group; those in a group of their own are left alone."""
     if not hasattr(os, "getpgid"):
         return
-    import psutil  # noqa: PLC0415 -- few cells are interrupted
-
+    psutil = late_import("psutil")
     group = os.getpgrp()
     for child in psutil.Process().children(recursive=True):
         try:

@@ -7,6 +7,8 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
+from async_kernel.lifetime.late_import import late_import
+
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.protocol.request import Request
@@ -45,8 +47,7 @@ def drop_counts(kernel: Kernel[Any], request: Request) -> Content:
 
 def usage(kernel: Kernel[Any], request: Request) -> Content:
     """usage_request: what JupyterLab's kernel usage panel shows; memory in bytes, cpu in percent of one core."""
-    import psutil  # noqa: PLC0415 -- most kernels are never asked
-
+    psutil = late_import("psutil")
     process = kernel.process
     with process.oneshot():
         own = {"pid": process.pid, "cpu": process.cpu_percent(), "memory": process.memory_info().rss}

@@ -33,6 +33,7 @@ from async_kernel.kernel.subshells import Subshells
 from async_kernel.kernel.task_tree import tree_of
 from async_kernel.kernel.thread_cells import ThreadCells
 from async_kernel.lifetime.caller import Caller
+from async_kernel.lifetime.late_import import late_import
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
@@ -100,6 +101,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
     max_waiting = Integer(20_000, min=1).tag(config=True)
     "Requests that may wait in one queue (of a shell, or of questions about code); more are answered with an error."
+
+    max_subshells = Integer(100, min=0).tag(config=True)
+    "Subshells that may be there at a time; each has a thread and a loop."
 
     wire: Wire
     shell: BaseShell[Any]
@@ -360,9 +364,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def process(self) -> psutil.Process:
         """This process, for usage figures."""
         if self._process is None:
-            import psutil  # noqa: PLC0415 -- most kernels are never asked
-
-            self._process = psutil.Process()
+            process: psutil.Process = late_import("psutil").Process()
+            self._process = process
         return self._process
 
     def drop_counts(self) -> dict[str, int]:

@@ -26,17 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["Subshells", "create", "delete", "listing"]
 
 
+class _Subshell:
+    """A subshell from its creation to the end of its thread."""
+
+    def __init__(self, lane: ShellLane) -> None:
+        self.lane = lane
+        self.ended = anyio.Event()
+        self.scope: anyio.CancelScope | None = None
+        self.deleted = False
+
+
 class Subshells:
     """The subshells of a kernel. Its methods belong to the loop that reads requests."""
 
     def __init__(self, kernel: Kernel[Any]) -> None:
         self._kernel = kernel
-        self._lanes: dict[str, ShellLane] = {}
-        self._ended: dict[str, anyio.Event] = {}
-        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._subshells: dict[str, _Subshell] = {}
 
     def __iter__(self) -> Any:
-        return iter(list(self._lanes))
+        return iter(list(self._subshells))
 
     def get(self, subshell_id: str) -> ShellLane:
         """The lane of a subshell.
@@ -44,41 +52,49 @@ class Subshells:
         Raises:
             RequestError: if there is none of this id.
         """
+        return self._get(subshell_id).lane
+
+    def _get(self, subshell_id: object) -> _Subshell:
         # A client may have put anything into its header.
-        lane = self._lanes.get(subshell_id) if isinstance(subshell_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-        if lane is None:
+        subshell = self._subshells.get(subshell_id) if isinstance(subshell_id, str) else None
+        if subshell is None:
             msg = f"there is no subshell {subshell_id!r}: it was never created, or it was deleted"
             raise RequestError(msg)
-        return lane
+        return subshell
 
     def lanes(self) -> list[ShellLane]:
         """All lanes."""
-        return list(self._lanes.values())
+        return [subshell.lane for subshell in list(self._subshells.values())]
 
     def create(self) -> str:
         """Start a subshell and return its id; cells may be submitted to it at once."""
+        if len(self._subshells) >= self._kernel.max_subshells:
+            msg = f"there are {len(self._subshells)} subshells already, the most that this kernel allows"
+            raise RequestError(msg)
         subshell_id = str(uuid.uuid4())
-        self._lanes[subshell_id] = self._kernel.make_lane(subshell_id)
-        self._ended[subshell_id] = anyio.Event()
-        self._kernel.beside.start_soon(self._run, subshell_id)
+        subshell = self._subshells[subshell_id] = _Subshell(self._kernel.make_lane(subshell_id))
+        self._kernel.beside.start_soon(self._run, subshell_id, subshell)
         return subshell_id
 
-    async def _run(self, subshell_id: str) -> None:
-        lane = self._lanes[subshell_id]
+    async def _run(self, subshell_id: str, subshell: _Subshell) -> None:
+        lane, reason = subshell.lane, None
 
         async def serve() -> None:
             async with lane.open():
                 await lane.serve()
 
         try:
-            with anyio.CancelScope() as self._scopes[subshell_id]:
-                await run_loop_in_owned_thread(serve, name=lane.queue.name, backend=self._kernel.backend)
+            with anyio.CancelScope() as subshell.scope:
+                if not subshell.deleted:
+                    await run_loop_in_owned_thread(serve, name=lane.queue.name, backend=self._kernel.backend)
+        except Exception as exc:  # no thread or no descriptors left: the other shells live on
+            self._kernel.log.exception("Subshell %s has failed", subshell_id)
+            reason = f"the subshell has failed: {exc!r}"
         finally:
-            self._lanes.pop(subshell_id, None)
-            self._scopes.pop(subshell_id, None)
+            self._subshells.pop(subshell_id, None)
             for request in lane.queue.take_queued():
-                abort(self._kernel, request)
-            self._ended.pop(subshell_id).set()
+                abort(self._kernel, request, reason=reason)
+            subshell.ended.set()
 
     async def delete(self, subshell_id: str) -> None:
         """End a subshell, and return when its thread has ended.
@@ -86,13 +102,14 @@ class Subshells:
         Raises:
             RequestError: if there is none of this id.
         """
-        lane = self.get(subshell_id)
-        del self._lanes[subshell_id]  # nothing more is submitted to it
-        ended = self._ended[subshell_id]
-        for cell in list(lane.cells):
-            self._kernel.cut(lane, cell, "shutdown", "the subshell was deleted")
-        self._scopes[subshell_id].cancel()
-        await ended.wait()
+        subshell = self._get(subshell_id)
+        del self._subshells[subshell_id]  # nothing more is submitted to it
+        subshell.deleted = True  # it may not have begun
+        for cell in list(subshell.lane.cells):
+            self._kernel.cut(subshell.lane, cell, "shutdown", "the subshell was deleted")
+        if subshell.scope is not None:
+            subshell.scope.cancel()
+        await subshell.ended.wait()
 
 
 def create(kernel: Kernel[Any], request: Request) -> Content:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from async_kernel.kernel.execution import abort
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.protocol.errors import RequestError
 
@@ -60,22 +61,36 @@ class ThreadCells:
             async with lane.open():
                 await lane.serve()
 
+        reason = None
         try:
             await run_loop_in_owned_thread(serve, name=name, backend=backend)
+        except Exception as exc:  # as for subshells: no thread left, and the kernel lives on
+            self._kernel.log.exception("The thread %s of cells has failed", name)
+            reason = f"the thread has failed: {exc!r}"
         finally:
             del self._lanes[name], self._backends[name]
+            for request in lane.queue.take_queued():
+                abort(self._kernel, request, reason=reason)
 
     async def _run_alone(self, request: Request, backend: Backend) -> None:
         name = f"cell {uuid.uuid4()}"
         lane = self._lanes[name] = self._kernel.make_lane(name)
 
+        begun = False
+
         async def serve() -> None:
+            nonlocal begun
             async with lane.open():
+                begun = True
                 await lane.serve_beside(request)
                 await lane.session.all_ended()
 
         try:
             with anyio.CancelScope():
                 await run_loop_in_owned_thread(serve, name=name, backend=backend)
+        except Exception as exc:
+            self._kernel.log.exception("A thread of a cell has failed")
+            if not begun:
+                abort(self._kernel, request, reason=f"the thread has failed: {exc!r}")
         finally:
             del self._lanes[name]

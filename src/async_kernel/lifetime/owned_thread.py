@@ -13,7 +13,9 @@ The thread has a copy of the task's context variables, unless another context is
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
@@ -22,7 +24,7 @@ import outcome
 from async_kernel.lifetime.loop_token import context_for, current_loop_token
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
     from contextvars import Context
 
     from async_kernel.typing import Backend
@@ -64,13 +66,19 @@ async def run_in_owned_thread(
         context = context_for(None)
 
     def work() -> None:
-        outcomes.append(outcome.capture(context.run, fn))
-        token.call_soon(ended.set)
+        try:
+            with traced:
+                outcomes.append(outcome.capture(context.run, fn))
+        finally:
+            token.call_soon(ended.set)
+
+    traced = _Traced()
 
     thread = threading.Thread(target=work, name=name, daemon=False)
     if no_debug:
         thread.pydev_do_not_trace = True  # pyright: ignore[reportAttributeAccessIssue] -- pydevd looks for it
-    thread.start()
+    with traced.held_back():
+        thread.start()
     try:
         await ended.wait()
     except BaseException:
@@ -84,6 +92,55 @@ async def run_in_owned_thread(
         raise
     thread.join()
     return outcomes.pop().unwrap()
+
+
+class _Traced:
+    """The trace and profile functions of new threads, set where their errors do no harm.
+
+    ``threading`` sets them before the thread's first function is called, and one that fails there ends the thread
+    before it has begun: nobody would learn of its end. Here they are set inside, after one call has tried them (Python
+    takes a function that fails out of use).
+    """
+
+    def __init__(self) -> None:
+        self._functions: tuple[Any, Any] = (threading.gettrace(), threading.getprofile())
+        self._begun = threading.Event()
+
+    @contextmanager
+    def held_back(self) -> Generator[None]:
+        """Start the thread in this."""
+        if self._functions == (None, None):
+            yield
+            return
+        threading.settrace(cast("Any", None))
+        threading.setprofile(None)
+        try:
+            yield
+            self._begun.wait()  # as short as the start itself
+        finally:
+            trace, profile = self._functions
+            threading.settrace(trace)
+            threading.setprofile(profile)
+
+    def __enter__(self) -> None:
+        """Trace from here, in the new thread."""
+        self._begun.set()
+        for install, function in zip((sys.settrace, sys.setprofile), self._functions, strict=True):
+            if function is not None:
+                try:
+                    install(function)
+                    _be_called()
+                except BaseException:  # noqa: BLE001 -- user code; it is not in use any more
+                    install(None)
+
+    def __exit__(self, *_: object) -> None:
+        if self._functions != (None, None):
+            sys.settrace(None)
+            sys.setprofile(None)
+
+
+def _be_called() -> None:
+    """Show a trace function a call."""
 
 
 async def _end_of(ended: anyio.Event) -> None:
