@@ -51,8 +51,12 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
         _reply_aborted(kernel, request)
         return
     cell = Cell(request, token=lane.token, timeout=timeout_of(request, kernel.shell.timeout))
+    request.beside = not foreground
     with lane.running(cell, foreground=foreground), _deadline(kernel, lane, cell):
-        content = await run_cell(kernel, cell)
+        try:
+            content = await run_cell(kernel, cell)
+        finally:
+            request.ended = True
     kernel.flush_output()
     if os.getpid() != kernel.pid:
         # The cell forked, and this is the child at the end of its code: the kernel is the parent's.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "current_request"]
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)
 class Request:
     """A parsed request.
 
@@ -31,6 +31,8 @@ class Request:
         buffers: binary buffers, not copied from the wire.
         received: :func:`time.monotonic` at arrival, seconds.
         shown_in: the header of the cell where errors of its handler are shown; None: at the request itself.
+        beside: whether it is a cell that runs beside its shell's queue.
+        ended: whether it is a cell whose code has ended; what it started may still run.
         captured: whether the client collects what belongs to it somewhere: then errors go there, too.
     """
 
@@ -44,6 +46,8 @@ class Request:
     received: float = field(default_factory=time.monotonic)
     shown_in: Header | None = None
     captured: bool = False
+    beside: bool = False
+    ended: bool = False
 
     @property
     def msg_id(self) -> str:

@@ -39,6 +39,7 @@ from async_kernel.shell.running.transforming import PlainPython
 from async_kernel.shell.showing import payloads
 from async_kernel.shell.showing.display import CellDisplayHook, CellDisplayPublisher, Outlet
 from async_kernel.shell.showing.errors import ShowsErrors
+from async_kernel.shell.showing.figures import figures_of_cells, watch_figures
 from async_kernel.shell.showing.json_ready import json_ready, mime_ready
 from async_kernel.slot import T_interface_co
 
@@ -112,6 +113,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         self._installed.enter_context(installed(self, launched=self.launched, main=self.user_module))
         if self.launched:
             self._installed.enter_context(recognisable_module())
+        self._installed.enter_context(figures_of_cells())
         self._installed.enter_context(inline_figures(self))
         self._installed.enter_context(debuggers_of_cells(self))
         self.at_close(introspection.take_back_filter)
@@ -205,6 +207,19 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     def init_builtins(self) -> None:
         """Nothing yet: see :meth:`start`."""
         self.builtin_trap = LivingBuiltinTrap(shell=self)
+
+    def init_events(self) -> None:
+        """Set up what extensions are told; figures are taken over as soon as the inline backend wants to know."""
+        base: Any = super()
+        base.init_events()
+        register = self.events.register
+
+        def register_and_watch(event: str, function: Callable[..., object]) -> None:
+            register(event, function)
+            if getattr(function, "__module__", None) == "matplotlib_inline.backend_inline":
+                watch_figures()
+
+        self.events.register = register_and_watch
 
     def init_history(self) -> None:
         """Set up the history, whose writer the kernel runs."""
@@ -347,7 +362,10 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
             UsageError: as :meth:`enable_gui`.
         """
         base: Any = super()
-        return base.enable_matplotlib(check_backend(gui))
+        try:
+            return base.enable_matplotlib(check_backend(gui))
+        finally:
+            watch_figures()
 
     # -- questions about code ----------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from async_kernel.protocol.request import current_request
 from async_kernel.shell.cells.cancellation import without
 from async_kernel.shell.cells.cell import current_cell
 from async_kernel.shell.cells.native import native_task
+from async_kernel.shell.showing.figures import show_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
@@ -294,6 +295,7 @@ class Session:
         try:
             yield
         finally:
+            show_left()
             del self.tasks[task.id]
             if not self.tasks:
                 self._none_left.set()
