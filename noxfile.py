@@ -79,6 +79,14 @@ def gui(session: nox.Session) -> None:
     session.run("pytest", "tests/event_loop", *session.posargs)
 
 
+@nox.session
+def browsers(session: nox.Session) -> None:
+    """Run the tests in JupyterLab and Notebook 7 in a browser; ``--pictures=folder`` keeps what they look like."""
+    needs(session, chromedriver="chromium-driver")
+    session.install(".[test,browser]")
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
 def needs(session: nox.Session, **programs: str) -> None:
     """End a session that could only skip its tests: programs that it needs, and the Debian packages that bring them."""
     missing = {program: packages for program, packages in programs.items() if shutil.which(program) is None}

@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["async-trio", "ipykernel"],
         help="the kernel that end-to-end tests start; ipykernel shows what a test expects of any kernel",
     )
+    parser.addoption("--pictures", help="the folder where tests in a browser leave their screenshots")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -133,7 +133,7 @@ def test_what_the_package_imports_is_declared() -> None:
 
 def test_what_the_tests_import_is_declared() -> None:
     extras = project()["optional-dependencies"]
-    tests = [*project()["dependencies"], *extras["test"]]
+    tests = [*project()["dependencies"], *extras["test"], *extras["browser"]]
     brought = {"PIL", "numpy"}  # by matplotlib
 
     assert undeclared(imported_names("tests") - OPTIONAL - brought, tests) == set()

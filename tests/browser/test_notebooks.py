@@ -1,0 +1,25 @@
+"""A notebook in the front ends, as a user sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_cells_run_and_show_what_they_print(open_notebook: Callable[..., Any], front_end: str) -> None:
+    page = open_notebook("print(6 * 7)", "import time; time.sleep(60)", "'after'", front_end=front_end)
+
+    page.run(0)
+    page.start(1)
+    page.until(lambda: page.prompt(1) == "[*]:", "the cell to run")
+    page.interrupt()
+    page.wait_text(1, "KeyboardInterrupt")
+    page.run(2)
+
+    assert (page.text(0).strip(), page.prompt(0), page.text(2).strip()) == ("42", "[1]:", "[3]:\n'after'")
+    page.screenshot(f"interrupted-{front_end}")
