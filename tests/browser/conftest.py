@@ -1,4 +1,4 @@
-"""Fixtures of tests in a browser: ``nox -s browsers``. Elsewhere they are skipped, as browsers are not installed by pip.
+"""Fixtures of tests in a browser: ``nox -s browsers``; elsewhere they are not collected, or skipped.
 
 ``open_notebook`` opens a notebook of some cells on the backend of the test. Screenshots go to the folder of
 ``--pictures`` (one folder in it for each backend), to be looked at.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
     from selenium.webdriver import Chrome
 

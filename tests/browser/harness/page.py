@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
     from tests.browser.harness.server import Server
@@ -41,16 +40,14 @@ class Page:
     """One notebook in the browser's window.
 
     Args:
-        driver: the browser.
+        driver: the browser, a ``selenium.webdriver.Chrome`` (whose own types are full of holes).
         server: which serves the notebook.
         name: of the notebook's file.
         front_end: the program to open it in.
         pictures: where :meth:`screenshot` puts its files.
     """
 
-    def __init__(
-        self, driver: Chrome, server: Server, name: str, *, front_end: FrontEnd = "lab", pictures: Path
-    ) -> None:
+    def __init__(self, driver: Any, server: Server, name: str, *, front_end: FrontEnd = "lab", pictures: Path) -> None:
         self.driver = driver
         self.server = server
         self.name = name
@@ -83,12 +80,12 @@ class Page:
         const done = arguments[arguments.length - 1];
         const args = arguments;
         const NAME = {self.name!r};
-        (async () => {{ {PANEL} {script} }})().then(done, (error) => done({{error: String(error)}}));
+        (async () => {{ {PANEL} {script} }})().then((value) => done({{value}}), (error) => done({{error: String(error)}}));
         """
-        result = self.driver.execute_async_script(code, *args)
-        if isinstance(result, dict) and "error" in result:
-            raise JavascriptException(result["error"])
-        return result
+        outcome: dict[str, Any] = self.driver.execute_async_script(code, *args)
+        if "error" in outcome:
+            raise JavascriptException(outcome["error"])
+        return outcome.get("value")
 
     def command(self, name: str, **args: Any) -> None:
         """Start a command of the application (what a menu entry does), without waiting for its end."""
@@ -167,10 +164,10 @@ class Page:
             TimeoutException: if it does not within ``seconds``; says ``what`` was waited for, and leaves a picture.
         """
 
-        def holds(_: Chrome) -> bool:
+        def holds(_: object) -> bool:
             return bool(condition())
 
-        waiting = WebDriverWait(
+        waiting: WebDriverWait[Any] = WebDriverWait(
             self.driver,
             seconds,
             poll_frequency=0.05,

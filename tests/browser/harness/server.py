@@ -15,10 +15,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import nbformat
-import nbformat.v4
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -57,11 +54,23 @@ class Server:
 
     def write_notebook(self, name: str, kernel: str, cells: Sequence[str]) -> str:
         """Write a notebook of code cells; returns its file name."""
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(source) for source in cells],
-            metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
-        )
-        nbformat.write(notebook, self.folder / f"{name}.ipynb")
+        notebook: dict[str, Any] = {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
+            "cells": [
+                {
+                    "id": f"cell-{number}",
+                    "cell_type": "code",
+                    "source": source,
+                    "metadata": {},
+                    "outputs": [],
+                    "execution_count": None,
+                }
+                for number, source in enumerate(cells)
+            ],
+        }
+        (self.folder / f"{name}.ipynb").write_text(json.dumps(notebook), "utf-8")
         return f"{name}.ipynb"
 
 
