@@ -84,6 +84,14 @@ async def test_formats_are_configured(tmp_path: Path) -> None:
         assert formats(ran) == [{"image/svg+xml"}]
 
 
+async def test_formats_are_configured_before_the_first_figure(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        assert (await session.run("%config InlineBackend.figure_formats = ['svg']")).status == "ok"
+        assert await session.value("%config InlineBackend.close_figures") == "True"
+        await begin(session)
+        assert formats(await session.run("plt.plot([1]); None")) == [{"image/svg+xml"}]
+
+
 async def test_formats_are_configured_from_the_start(tmp_path: Path) -> None:
     config = Config({"InlineBackend": {"figure_formats": {"svg"}}})
     async with ip_session(tmp_path, config=config) as session:

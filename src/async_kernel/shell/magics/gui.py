@@ -114,6 +114,17 @@ def _windows(toolkit: str | None = None) -> str:
     return " ".join(filter(None, parts))
 
 
+def offer_inline_config(shell: IPShell[Any], name: str) -> None:
+    """Let %config set the options of inline figures also before the first figure, when nobody has loaded them."""
+    if name != "InlineBackend" or any(type(each).__name__ == name for each in shell.configurables):
+        return
+    from matplotlib_inline.config import InlineBackend  # noqa: PLC0415 -- few sessions ask
+
+    options: Any = InlineBackend
+    shell.configurables.append(options.instance(parent=shell))
+    shell.at_close(options.clear_instance)
+
+
 @contextmanager
 def inline_figures(shell: IPShell[Any]) -> Generator[None]:
     """Have inline figures shown by ``shell``, while open, if the backend was there before it."""

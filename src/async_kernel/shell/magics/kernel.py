@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.error import UsageError
 
 from async_kernel.shell.ipython import InteractiveShell, Magics, display, line_magic, magics_class, page
-from async_kernel.shell.magics.gui import backends
+from async_kernel.shell.magics.gui import backends, offer_inline_config
 from async_kernel.shell.showing import payloads
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class KernelMagics(Magics):
         name, dot, rest = s.strip().partition(".")
         if name in {each.__name__ for each in type(self.shell).__mro__ if issubclass(each, InteractiveShell)}:
             name = type(self.shell).__name__
+        offer_inline_config(self.shell, name)
         from IPython.core.magics.config import ConfigMagics  # noqa: PLC0415 -- only now
 
         configured: Any = ConfigMagics(self.shell)
