@@ -216,8 +216,9 @@ class Home:
 
 
 HOMES = [
-    # jupyter_client imports zmq, too.
-    Home(("zmq", "jupyter_client"), ("transport/", "channels/", "interface/zmq.py")),
+    Home(("zmq",), ("transport/", "channels/", "interface/zmq.py")),
+    # Its package imports managers, clients and tornado.
+    Home(("jupyter_client",), ("interface/session.py",), ("transport/codec.py", "interface/connection.py")),
     Home(
         ("trio",),
         (

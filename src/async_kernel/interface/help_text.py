@@ -55,9 +55,6 @@ _FOREIGN = {
     "BaseIPythonApplication": {
         "add_ipython_dir_to_sys_path": "Whether the IPython folder is put on sys.path.",
     },
-    "ConnectionFileMixin": {
-        "transport": "How clients connect: over tcp, or by sockets in the file system (ipc).",
-    },
     "InteractiveShell": {
         "debug": "Whether the shell writes about itself.",
         "ipython_dir": "The folder with IPython's profiles.",

@@ -95,8 +95,9 @@ def check_options(options: Config, classes: Iterable[type[Configurable]]) -> Non
     sections = _sections(options)
     known = {cls.__name__: cls for cls in _with_parents(classes)}
     if not known.keys() >= sections.keys():
-        with suppress(ImportError):
-            importlib.import_module("async_kernel.shell.ipshell")
+        for brings_classes in ("async_kernel.shell.ipshell", "async_kernel.interface.session"):
+            with suppress(ImportError):
+                importlib.import_module(brings_classes)
         known |= {cls.__name__: cls for cls in _with_parents([*_subclasses(Configurable), *classes])}
     extensions = any(name in section for section in sections.values() for name in _EXTENSION_OPTIONS)
     for section, settings in sections.items():

@@ -17,18 +17,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import anyio
 import trio
-from jupyter_client.connect import ConnectionFileMixin
-from jupyter_client.session import Session
-from jupyter_core.paths import jupyter_runtime_dir
-from traitlets import Bytes, CaselessStrEnum, Instance, Integer, Unicode, default
+from traitlets import CaselessStrEnum
 
 from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
+from async_kernel.interface.connection import ConnectionFileMixin
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
 from async_kernel.shell.user_io import user_io
-from async_kernel.slot import HasInterface
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import BindError, CurveKeys, Ports
 from async_kernel.transport.connection_file import (
@@ -44,17 +41,12 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
     from async_kernel.channels.captured_fds import CapturedFds
+    from async_kernel.interface.session import AsyncSession
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
     from async_kernel.typing import Header
 
 __all__ = ["AsyncSession", "ZMQInterface"]
-
-
-class AsyncSession(HasInterface[Any], Session):
-    """The session of an interface: it signs, packs and checks messages. A fork is not looked for at each message."""
-
-    check_pid = False
 
 
 class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
@@ -64,23 +56,6 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         config=True
     )
     "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
-    connection_file = Unicode("").tag(config=True)
-    "The JSON file that says where the sockets are; without one, a file is made in Jupyter's runtime folder."
-    ip = Unicode().tag(config=True)
-    "The address to listen at. Anything but the loopback lets other machines connect: use CURVE keys there."
-    hb_port = Integer(0).tag(config=True)
-    "The port of the heartbeat channel; 0 takes a free one."
-    shell_port = Integer(0).tag(config=True)
-    "The port of the shell channel; 0 takes a free one."
-    iopub_port = Integer(0).tag(config=True)
-    "The port of the iopub channel; 0 takes a free one."
-    stdin_port = Integer(0).tag(config=True)
-    "The port of the stdin channel; 0 takes a free one."
-    control_port = Integer(0).tag(config=True)
-    "The port of the control channel; 0 takes a free one."
-    curve_publickey = Bytes(None, allow_none=True)
-    curve_secretkey = Bytes(None, allow_none=True)
-    session = Instance(AsyncSession)
 
     aliases: ClassVar[Any] = {
         **BaseInterface.aliases,
@@ -100,18 +75,17 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
 
     io: IOLoop
 
-    @default("session")
-    def _default_session(self) -> AsyncSession:
-        return AsyncSession(username=os.environ.get("USER", "username"), key=os.urandom(32).hex().encode())
-
-    def _ip_default(self) -> str:
-        """The loopback address. jupyter_client would import psutil and look for it among all that the machine has."""
-        return super()._ip_default() if self.transport == "ipc" else "127.0.0.1"
-
     @property
     def summary(self) -> str:
         """What was started and where clients find it, in one line."""
         return f"{super().summary} connection_file={self.connection_file!r}"
+
+    def print_help(self, classes: bool = False) -> None:
+        """Print what the command line takes; ``classes`` says every trait of every class too."""
+        if classes:
+            import async_kernel.interface.session  # noqa: F401, PLC0415 -- its options belong there
+
+        super().print_help(classes)
 
     # -- launching ---------------------------------------------------------------------------------------------
 
@@ -146,7 +120,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             captured = stack.enter_context(self._captured_fds()) if self._launched else None
             self.io = io = IOLoop(
                 self._io_settings(),
-                Codec(self.session),
+                Codec(self.serving_session),
                 self._submit,
                 self.log,
                 captured=captured,
@@ -195,7 +169,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         """Take addresses and keys from the connection file if there is one already."""
         path = self._connection_path()
         if path is not None and path.exists():
-            self.load_connection_info(read_connection_file(path))  # pyright: ignore[reportArgumentType] -- checked there
+            self.load_connection_info(read_connection_file(path))
 
     def _connection_path(self) -> Path | None:
         """Where the connection file is, or will be; a bare name that does not exist here is in the runtime folder."""
@@ -203,12 +177,12 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             return None
         path = Path(self.connection_file).expanduser()
         if path.name == self.connection_file and not path.exists():
-            path = Path(jupyter_runtime_dir()) / path
+            path = _runtime_dir() / path
         return path.absolute()
 
     def _write_connection_file(self, io: IOLoop, stack: ExitStack) -> None:
         """Write where we really are, unless the file says so already; it is removed if we made it."""
-        path = self._connection_path() or Path(jupyter_runtime_dir()) / f"kernel-{os.getpid()}.json"
+        path = self._connection_path() or _runtime_dir() / f"kernel-{os.getpid()}.json"
         ports = io.ports.as_connection_info()
         for name, port in ports.items():
             setattr(self, name, port)
@@ -347,6 +321,21 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     connect_iopub = _not_a_client
     connect_shell = _not_a_client
     connect_stdin = _not_a_client
+
+
+def _runtime_dir() -> Path:
+    from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415 -- clients give whole paths
+
+    return Path(jupyter_runtime_dir())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AsyncSession":  # it imports jupyter_client
+        from async_kernel.interface.session import AsyncSession  # noqa: PLC0415
+
+        return AsyncSession
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
 
 
 def _turn() -> None:

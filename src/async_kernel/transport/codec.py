@@ -1,8 +1,11 @@
-"""Messages to frames and back, with ``jupyter_client.session.Session``'s key, packer and identity.
+"""Messages to frames and back, as ``jupyter_client.session.Session`` makes and reads them.
 
 The wire format is the messaging protocol's "wire protocol" section: ``[identities…, <IDS|MSG>, signature, header,
 parent_header, metadata, content, buffers…]``. :meth:`Codec.encode` may be called from any thread;
 :meth:`Codec.decode` belongs to one (it keeps the history of signatures).
+
+Key and identity come from a Session, or from a :class:`~async_kernel.transport.plain_session.PlainSession`, which does
+not import jupyter_client.
 
 Why not ``Session.send`` and ``Session.deserialize`` as they are:
 
@@ -29,17 +32,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
 import zmq
-from jupyter_client.adapter import adapt
-from jupyter_client.jsonutil import json_clean, json_default
-from jupyter_client.session import DELIM, extract_header, orjson_packer
 
 from async_kernel.protocol.request import Request
+from async_kernel.transport.plain_session import DELIM, PlainSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from jupyter_client.session import Session
 
+    from async_kernel.transport.plain_session import SessionLike
     from async_kernel.typing import Channel, Content, Header
 
 __all__ = ["PROTOCOL_VERSION", "Codec", "LocalError", "RemoteError", "without_lone_surrogates"]
@@ -60,7 +62,14 @@ class _SessionMethods(Protocol):
 
     pack: Callable[[object], bytes]
     unpack: Callable[[bytes | memoryview], object]
-    sign: Callable[[Sequence[bytes | memoryview]], bytes]
+
+
+def _packer_of(session: Session) -> Callable[[object], bytes]:
+    """A user's own packer (the trait Session.packer) does everything itself."""
+    from jupyter_client.session import orjson_packer  # noqa: PLC0415 -- there, since there is a Session
+
+    pack = cast("_SessionMethods", session).pack
+    return _pack_json if pack is orjson_packer else pack
 
 
 class RemoteError(Exception):
@@ -78,14 +87,13 @@ class Codec:
         session: gives key, signature scheme, packer, session id and user name. Its key may change until the first use.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: PlainSession | Session) -> None:
+        self.session = cast("SessionLike", session)
         self._count = itertools.count()
         self._seen: dict[bytes, None] = {}
-        typed = cast("_SessionMethods", session)
-        self._sign, self._unpack_json = typed.sign, typed.unpack
-        # A user's own packer (the trait Session.packer) does everything itself.
-        self._pack = _pack_json if typed.pack is orjson_packer else typed.pack
+        self._sign = self.session.sign
+        self._unpack_json = cast("_SessionMethods", session).unpack
+        self._pack = _pack_json if isinstance(session, PlainSession) else _packer_of(session)
 
     def header(self, msg_type: str) -> Header:
         """A new header; its date is now, an aware datetime. Any thread."""
@@ -132,7 +140,7 @@ class Codec:
             pack = self._pack
             parts: list[bytes] = [
                 pack(self.header(msg_type) if header is None else header),
-                pack(extract_header(cast("dict[str, Any]", parent))) if parent else _EMPTY,
+                pack(_header_of(parent)) if parent else _EMPTY,
                 pack(metadata) if metadata else _EMPTY,
                 pack(content) if content else _EMPTY,
             ]
@@ -233,8 +241,22 @@ class Codec:
         return cast("dict[str, Any]", value)
 
 
+def _header_of(parent: Mapping[str, Any] | Header) -> Mapping[str, Any] | Header:
+    """The header of a message, or what is one.
+
+    Raises:
+        KeyError: if it is neither.
+    """
+    header = cast("Mapping[str, Any]", parent.get("header", parent))
+    if header:
+        header["msg_id"]
+    return header if isinstance(header, dict) else dict(header)
+
+
 def _adapt(message: dict[str, Any]) -> dict[str, Any]:
     """A message of another protocol version (or none: version 4 had none) in the terms of ours."""
+    from jupyter_client.adapter import adapt  # noqa: PLC0415 -- clients of that age are rare
+
     header = message["header"]
     if not header["version"]:
         del header["version"]
@@ -247,16 +269,25 @@ def _adapt(message: dict[str, Any]) -> dict[str, Any]:
     return adapted
 
 
+def _json_default(obj: object) -> object:
+    """What jupyter_client makes of an object that JSON does not know; it is imported when the first one comes."""
+    from jupyter_client.jsonutil import json_default  # noqa: PLC0415
+
+    return json_default(obj)
+
+
 def _pack_json(obj: object) -> bytes:
     """The JSON of ``obj``, always valid UTF-8; in doubtful cases what jupyter_client's packer would make of it."""
     try:
-        return orjson.dumps(obj, default=json_default, option=_ORJSON_OPTIONS)
+        return orjson.dumps(obj, default=_json_default, option=_ORJSON_OPTIONS)
     except TypeError:
         pass  # orjson is strict: lone surrogates, keys that are not strings, integers beyond 64 bits
     try:
-        text = json.dumps(obj, default=json_default, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(obj, default=_json_default, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
-        text = json.dumps(json_clean(obj), default=json_default, ensure_ascii=False, allow_nan=False)
+        from jupyter_client.jsonutil import json_clean  # noqa: PLC0415 -- as above
+
+        text = json.dumps(json_clean(obj), default=_json_default, ensure_ascii=False, allow_nan=False)
     return without_lone_surrogates(text).encode()
 
 
