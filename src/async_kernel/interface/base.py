@@ -202,6 +202,7 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
         self.backend = Backend(self._token.backend)
         entered = False
         body_error: BaseException | None = None
+        failure: BaseException | None = None
         try:
             with anyio.CancelScope() as self._root, self.process_state():
                 async with anyio.create_task_group() as channels, self.carrier(channels) as wire:
@@ -219,17 +220,29 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
                             finally:
                                 self.stop()
         except BaseExceptionGroup as group:
+            failure = group
             if body_error is not None:
                 msg = "the body and the interface failed"
-                raise BaseExceptionGroup(msg, [body_error, group]) from None
+                failure = BaseExceptionGroup(msg, [body_error, group])
+            elif not entered:
+                failure = _single_cause(group)
+        except BaseException as exc:
+            failure = exc
             raise
         finally:
+            if failure is not None:
+                self.started.set_exception(failure)  # unless it had started
             self.stop()
-            self._release()
-        if not entered:
-            raise StoppedEarlyError
-        if body_error is not None:
-            raise body_error
+            self._release(failure or body_error)
+        try:
+            if failure is not None:
+                raise failure
+            if not entered:
+                raise StoppedEarlyError
+            if body_error is not None:
+                raise body_error
+        finally:
+            del failure, body_error  # no cycle through this frame
 
     def _started(self) -> None:
         self.log.info("started %s", self.summary)
@@ -258,11 +271,13 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
         if self._root is not None:
             self._root.cancel()
 
-    def _release(self) -> None:
+    def _release(self, failure: BaseException | None = None) -> None:
         self._environ.close()
         slot.release(self)
-        if not self.stopped.done():
+        if failure is None:
             self.stopped.set_result(None)
+        else:
+            self.stopped.set_exception(failure)
 
     # -- what subclasses say -----------------------------------------------------------------------------------
 
@@ -355,3 +370,10 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
         from async_kernel.shell.user_io import ask  # noqa: PLC0415
 
         return ask(prompt, password=password)
+
+
+def _single_cause(exc: BaseException) -> BaseException:
+    """What alone is in a group, and in the groups in it; else the exception itself."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        exc = exc.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return exc  # pyright: ignore[reportUnknownVariableType]

@@ -79,10 +79,9 @@ class CallableInterface(BaseInterface[T_shell_co]):
         return {"handle_msg": self.handle_msg, "stop": self.stop}
 
     def _run_failed(self, exc: BaseException) -> None:
-        """Whoever waits for ``started`` or ``stopped`` learns why it will not come."""
-        for pending in (self.started, self.stopped):
-            if not pending.done():
-                pending.set_exception(exc)
+        """Whoever waits for ``started`` or ``stopped`` learns why it will not come, if it has not been told."""
+        self.started.set_exception(exc)
+        self.stopped.set_exception(exc)
 
     @asynccontextmanager
     async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
@@ -91,7 +90,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
             msg = "a CallableInterface is started by start_async(send=..., stopped=...)"
             raise RuntimeError(msg)
         wire = CallableWire(self._send, PROTOCOL_VERSION)
-        self.kernel = self.kernel_class(shell_class=self.shell_class, stop=self.stop)
+        self.kernel = self.kernel_class(shell_class=self.shell_class, stop=self.stop, backend=self.backend)
         self.kernel.wire = wire
         wire.publish("status", {"execution_state": "starting"}, parent=None)
         try:
@@ -109,28 +108,37 @@ class CallableInterface(BaseInterface[T_shell_co]):
         """Take a message from the host; returns at once.
 
         Raises:
-            ValueError: if it is no JSON object, or its ``channel`` is neither shell nor control.
-            KeyError: if it has no ``channel`` or no ``header``.
+            KeyError: if it has no ``channel``, no ``header``, or that has no ``msg_id`` or ``msg_type``.
+            ValueError: if it is no message otherwise: no JSON object, a part of it of the wrong type, or its
+                ``channel`` neither shell nor control.
         """
-        unpacked = unpack(msg_json)
-        if not isinstance(unpacked, dict):
-            msg = f"a message must be a JSON object, not {type(unpacked).__name__}"
-            raise ValueError(msg)  # noqa: TRY004 -- documented
-        message = cast("dict[str, Any]", unpacked)
+        message = _object(unpack(msg_json), "a message")
         channel = Channel(message["channel"])
         if channel not in (Channel.shell, Channel.control):
             msg = f"messages arrive on the channels shell and control, not {channel}"
             raise ValueError(msg)
+        header: Any = _object(message["header"], "the header of a message")
+        for name in ("msg_id", "msg_type"):
+            if not isinstance(header[name], str):
+                msg = f"the {name} of a message must be a string, not {header[name]!r}"
+                raise ValueError(msg)  # noqa: TRY004 -- as everything else that is wrong with a message
         request = Request(
             channel=channel,
-            header=message["header"],
-            parent_header=message.get("parent_header") or {},
-            metadata=message.get("metadata") or {},
-            content=message.get("content") or {},
+            header=header,
+            parent_header=_object(message.get("parent_header") or {}, "the parent_header of a message"),
+            metadata=_object(message.get("metadata") or {}, "the metadata of a message"),
+            content=_object(message.get("content") or {}, "the content of a message"),
             buffers=[bytes(buffer) for buffer in buffers or ()],
             received=time.monotonic(),
         )
         self.kernel.submit(request)
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        msg = f"{what} must be a JSON object, not {type(value).__name__}"
+        raise ValueError(msg)  # noqa: TRY004 -- the text that was handed in is wrong
+    return cast("dict[str, Any]", value)
 
 
 async def start_kernel_callable_interface(

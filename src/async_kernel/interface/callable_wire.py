@@ -6,6 +6,7 @@ that thread. Text for the streams is collected until the next message or the nex
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections import deque
@@ -145,7 +146,10 @@ class CallableWire:
             self._collect_text()
             while self._out:
                 message, buffers = self._out.popleft()
-                self._send(message, buffers, False)
+                try:
+                    self._send(message, buffers, False)
+                except Exception:  # noqa: BLE001 -- neither the cell's that wrote nor a reason to lose the next message
+                    _log.exception("The host did not take a message.")
 
 
 def _value_of(reply: str | None) -> str:
@@ -160,3 +164,6 @@ def _value_of(reply: str | None) -> str:
         msg = "send() must return the JSON of an input_reply when a reply is required"
         raise AssertionError(msg)
     return unpack(reply)["content"]["value"]
+
+
+_log = logging.getLogger("async_kernel")

@@ -138,6 +138,6 @@ class OwnLoop(OneOfProcess):
         """How the loop is to be run."""
         raise NotImplementedError
 
-    def _release(self) -> None:
+    def _release(self, failure: BaseException | None = None) -> None:
         """It has ended, or never began."""
         raise NotImplementedError

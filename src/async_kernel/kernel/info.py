@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.lifetime.late_import import late_import
+from async_kernel.protocol.errors import RequestError
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
@@ -46,8 +47,16 @@ def drop_counts(kernel: Kernel[Any], request: Request) -> Content:
 
 
 def usage(kernel: Kernel[Any], request: Request) -> Content:
-    """usage_request: what JupyterLab's kernel usage panel shows; memory in bytes, cpu in percent of one core."""
-    psutil = late_import("psutil")
+    """usage_request: what JupyterLab's kernel usage panel shows; memory in bytes, cpu in percent of one core.
+
+    Raises:
+        RequestError: where there is no psutil, which knows: in a browser.
+    """
+    try:
+        psutil = late_import("psutil")
+    except ImportError:
+        msg = "The usage of this kernel is not known: it runs without psutil."
+        raise RequestError(msg) from None
     process = kernel.process
     with process.oneshot():
         own = {"pid": process.pid, "cpu": process.cpu_percent(), "memory": process.memory_info().rss}
