@@ -62,6 +62,49 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *session.posargs)
 
 
+@nox.session
+def pyodide(session: nox.Session) -> None:
+    """Run a kernel without sockets in Pyodide, the Python of browsers, under Node; needs npm.
+
+    Prints what the kernel sent for each request, as tests/interface/test_without_sockets.py expects it of CPython.
+    """
+    folder = Path(session.create_tmp())
+    site = folder / "site"
+    session.install("pip")
+    session.run("python", "-m", "pip", "install", "-q", "--no-deps", "--upgrade", f"--target={site}", *WITHOUT_SOCKETS)
+    session.run("npm", "install", f"--prefix={folder}", "pyodide@314", external=True)
+    root, program = Path.cwd(), Path("tests/pyodide/run.mjs").resolve()
+    with session.chdir(folder):
+        session.run("node", str(program), str(root), str(root / "src"), "site", external=True)
+
+
+WITHOUT_SOCKETS = [
+    "anyio",
+    "asttokens",
+    "attrs",
+    "comm",
+    "executing",
+    "idna",
+    "ipython",
+    "ipython-pygments-lexers",
+    "jedi",
+    "jupyter-core",
+    "matplotlib-inline",
+    "outcome",
+    "parso",
+    "platformdirs",
+    "prompt-toolkit",
+    "pure-eval",
+    "pygments",
+    "sniffio",
+    "stack-data",
+    "traitlets",
+    "typing-extensions",
+    "wcwidth",
+]
+"""What a kernel without sockets needs; nothing of it is compiled."""
+
+
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies allowed."""

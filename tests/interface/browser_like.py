@@ -45,7 +45,8 @@ await done.wait()
 """
 
 
-async def main() -> None:
+async def main() -> dict[str, Any]:
+    """What the kernel sent for each request."""
     report: dict[str, Any] = {}
     async with callable_kernel() as host:
         report["execute"] = kinds(await host.execute("print(1);2"))
@@ -75,7 +76,8 @@ async def main() -> None:
         await host.stopped.wait()
         report["stop"] = reply_in(host.of(request))["status"]
     report["imported"] = [name for name in HIDDEN if name in sys.modules]
-    print(json.dumps(report))
+    return report
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main())))

@@ -10,6 +10,7 @@ hand on everything that was not started by a cell. Tasks of task groups have an 
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -46,13 +47,16 @@ async def supervised(failed: Callable[[BaseException, Request | None], object]) 
             made: Any = asyncio.Task(coro, loop=loop, **kwargs)
         else:
             made = factory_before(loop, coro, **kwargs)
+        note(made, coro)
+        return made
+
+    def note(made: Any, coro: Any) -> None:
         request = current_request.get()
         if request is not None and _is_task(made) and not _has_owner(coro):
             task = cast("asyncio.Task[Any]", made)
             started_by[task] = request
             running.add(task)
             task.add_done_callback(running.discard)
-        return made
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         task: Any = context.get("task") or context.get("future")
@@ -65,18 +69,38 @@ async def supervised(failed: Callable[[BaseException, Request | None], object]) 
         else:
             loop.default_exception_handler(context)
 
-    loop.set_task_factory(factory)
+    unwatch = _watch(loop, note) if sys.platform == "emscripten" else _use_factory(loop, factory)
     loop.set_exception_handler(handler)
     try:
         yield
     finally:
-        loop.set_task_factory(factory_before)
+        unwatch()
         left = [task for task in running if task is not asyncio.current_task()]
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left)
         loop.set_exception_handler(handler_before)
+
+
+def _use_factory(loop: asyncio.AbstractEventLoop, factory: Any) -> Callable[[], object]:
+    """Make the loop's tasks; returns what gives that back."""
+    before = loop.get_task_factory()
+    loop.set_task_factory(factory)
+    return lambda: loop.set_task_factory(before)
+
+
+def _watch(loop: Any, note: Callable[[Any, Any], object]) -> Callable[[], object]:  # pragma: no cover -- a browser
+    """See the tasks that the loop makes: Pyodide's fails when another makes them. Returns what gives that back."""
+    create_task = loop.create_task
+
+    def noted(coro: Any, **kwargs: Any) -> Any:
+        made = create_task(coro, **kwargs)
+        note(made, coro)
+        return made
+
+    loop.create_task = noted
+    return lambda: delattr(loop, "create_task")
 
 
 def _is_task(made: Any) -> bool:
