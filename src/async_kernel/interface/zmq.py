@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import anyio
 import trio
-from traitlets import CaselessStrEnum
+from traitlets import Bool, CaselessStrEnum
 
 from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
@@ -27,7 +28,7 @@ from async_kernel.interface.connection import ConnectionFileMixin
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
 from async_kernel.shell.user_io import user_io
 from async_kernel.transport.codec import Codec
-from async_kernel.transport.connection import BindError, CurveKeys, Ports
+from async_kernel.transport.connection import BindError, CurveError, CurveKeys, Ports, is_loopback
 from async_kernel.transport.connection_file import (
     ConnectionFile,
     ConnectionFileError,
@@ -56,6 +57,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         config=True
     )
     "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
+    encrypt = Bool(False).tag(config=True)
+    "Let in only clients that have the CURVE keys, which are made at start if the connection file has none."
 
     aliases: ClassVar[Any] = {
         **BaseInterface.aliases,
@@ -71,6 +74,13 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         "stdin": "ZMQInterface.stdin_port",
         "control": "ZMQInterface.control_port",
         "transport": "ZMQInterface.transport",
+    }
+    flags: ClassVar[Any] = {
+        **BaseInterface.flags,
+        "encrypt": (
+            {"ZMQInterface": {"encrypt": True}},
+            "Encrypt what is said with clients (CURVE); the keys are in the connection file.",
+        ),
     }
 
     io: IOLoop
@@ -96,11 +106,11 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             if threading.current_thread() is threading.main_thread():
                 leave_threads(self.closing.threads_s, self.log)
         except BaseExceptionGroup as group:
-            startup, rest = group.split((BindError, ConnectionFileError))
+            startup, rest = group.split((BindError, ConnectionFileError, CurveError))
             if startup is None or rest is not None:
                 raise
             self._refuse_to_start(startup.exceptions[0])
-        except (BindError, ConnectionFileError) as exc:
+        except (BindError, ConnectionFileError, CurveError) as exc:
             self._refuse_to_start(exc)
 
     def _refuse_to_start(self, exc: BaseException) -> None:
@@ -201,16 +211,53 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             self._written.remove()
 
     def _io_settings(self) -> IOSettings:
+        curve = self._curve_keys()
+        self._warn_of_open_doors(encrypted=curve is not None)
+        return IOSettings(
+            transport="ipc" if self.transport == "ipc" else "tcp",
+            ip=self._address(),
+            ports=Ports(self.hb_port, self.shell_port, self.iopub_port, self.stdin_port, self.control_port),
+            curve=curve,
+        )
+
+    def _address(self) -> str:
+        """What to listen at. For ipc, nobody else may look into the folder of the sockets; empty: a folder is made."""
+        if self.transport == "ipc" and self.ip == self._ip_default():
+            folder = Path(self.ip).absolute().parent
+            if not folder.is_dir() or stat.S_IMODE(folder.stat().st_mode) & 0o077:
+                return ""
+        return self.ip
+
+    def _curve_keys(self) -> CurveKeys | None:
+        """The keys that the connection file or the program gave, or new ones if encryption was asked for."""
         public, secret = self.curve_publickey, self.curve_secretkey
         if bool(public) != bool(secret):
             msg = "half of a CURVE key pair was given; both curve_publickey and curve_secretkey are needed, or none"
             raise ConnectionFileError(msg)
-        return IOSettings(
-            transport="ipc" if self.transport == "ipc" else "tcp",
-            ip=self.ip,
-            ports=Ports(self.hb_port, self.shell_port, self.iopub_port, self.stdin_port, self.control_port),
-            curve=CurveKeys(public, secret) if public and secret else None,
-        )
+        if public and secret:
+            return CurveKeys(public, secret)
+        if not self.encrypt:
+            return None
+        path = self._connection_path()
+        if path is not None and path.exists():
+            msg = (
+                f"encryption was asked for, and the connection file {path} of the program that starts this kernel has no "
+                "keys, so that it could not connect; have that program make them (KernelManager.transport_encryption)"
+            )
+            raise ConnectionFileError(msg)
+        keys = CurveKeys.new()
+        self.curve_publickey, self.curve_secretkey = keys.public, keys.secret
+        return keys
+
+    def _warn_of_open_doors(self, *, encrypted: bool) -> None:
+        if self.transport == "tcp" and not encrypted and not is_loopback(self.ip):
+            self.log.warning(
+                "Other machines can read all that is said with this kernel, as it listens at %s without encryption: "
+                "use --encrypt, or CURVE keys in the connection file.",
+                self.ip or "every address",
+            )
+        if not self.session.key:
+            self.log.warning("Messages are not signed, as the key is empty: whoever reaches a port can run code.")
 
     # -- requests, signals, the end ----------------------------------------------------------------------------
 

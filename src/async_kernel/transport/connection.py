@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import socket as sockets
 import stat
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from async_kernel.typing import Channel
 
-__all__ = ["BindError", "CurveKeys", "Endpoints", "PortInUseError", "Ports", "Transport"]
+__all__ = ["BindError", "CurveError", "CurveKeys", "Endpoints", "PortInUseError", "Ports", "Transport", "is_loopback"]
 
 Transport = Literal["tcp", "ipc"]
 
@@ -41,6 +42,10 @@ _MAX_IPC_NUMBER: Final = 1000
 
 class BindError(OSError):
     """A socket could not be bound; the text names channel and address."""
+
+
+class CurveError(Exception):
+    """Encryption cannot be had with these keys, or here; the text says why."""
 
 
 class PortInUseError(BindError):
@@ -64,10 +69,47 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class CurveKeys:
-    """A CurveZMQ server key pair, Z85-encoded (40 bytes each)."""
+    """A CurveZMQ server key pair, Z85-encoded (40 bytes each).
+
+    Raises:
+        CurveError: if one of them is no such key, or they do not belong together.
+    """
 
     public: bytes
     secret: bytes
+
+    def __post_init__(self) -> None:
+        try:
+            public = zmq.curve_public(self.secret)
+        except (ValueError, zmq.ZMQError):
+            public = b""
+        if public != self.public:
+            msg = (
+                "the CURVE keys are no pair: curve_publickey and curve_secretkey must come from one zmq.curve_keypair()"
+            )
+            raise CurveError(msg)
+
+    @classmethod
+    def new(cls) -> CurveKeys:
+        """A new pair.
+
+        Raises:
+            CurveError: if the ZMQ library here was built without CURVE.
+        """
+        if not zmq.has("curve"):
+            msg = "encryption was asked for, and the ZMQ library here was built without it; install another pyzmq"
+            raise CurveError(msg)
+        return cls(*zmq.curve_keypair())
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether only this machine can reach a tcp address that is listened at."""
+    if ip == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(ip.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class Endpoints:

@@ -19,7 +19,7 @@ from jupyter_client.connect import write_connection_file
 from tests.e2e.harness.client import Client, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tests.e2e.harness.subject import Home, Subject
 
@@ -156,6 +156,7 @@ def start_kernel(
     folder: Path,
     env: Mapping[str, str] | None = None,
     writes_file: bool = False,
+    edit: Callable[[Path], object] | None = None,
 ) -> KernelProcess:
     """Start the kernel under test by its kernelspec.
 
@@ -164,6 +165,7 @@ def start_kernel(
         env: more environment variables. ``JPY_PARENT_PID`` is this process, as jupyter_client says.
         writes_file: whether the kernel chooses its ports and writes the connection file, as when a user starts it;
             otherwise it finds one, as when a client starts it.
+        edit: called with that file before it starts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"connection-{uuid.uuid4().hex[:8]}.json"
@@ -172,6 +174,8 @@ def start_kernel(
             zip(("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"), free_ports(5), strict=True)
         )
         write_connection_file(str(path), ip="127.0.0.1", key=uuid.uuid4().hex.encode(), **ports)
+        if edit is not None:
+            edit(path)
     environment = {**subject.spec.get("env", {}), "JPY_PARENT_PID": str(os.getpid()), **(env or {})}
     return KernelProcess([*subject.command(str(path)), *options], path, env=environment, folder=folder)
 
