@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -183,3 +184,30 @@ def test_sigint_after_the_end_of_its_cell_spares_the_next() -> None:
     interrupter.foreground = new  # type: ignore[assignment]
     interrupter.on_sigint(None)
     assert new.cuts == []
+
+
+def test_a_strike_leaves_nothing_behind_in_the_interpreter() -> None:
+    """CPython 3.11 would not get past the first line of profiled code."""
+    gate = Gate(threading.get_ident())
+
+    def struck() -> None:
+        gate.strike()
+        while True:
+            pass
+
+    gate._enter()
+    with pytest.raises(KeyboardInterrupt):
+        struck()
+    gate._leave()
+    program = cProfile.Profile()
+    program.runctx("done = sum(range(3))", {}, namespace := {})
+    assert namespace == {"done": 3}
+
+
+def test_a_strike_that_came_too_late_is_taken_back() -> None:
+    gate = Gate(threading.get_ident())
+    gate._armed = True  # as if it had been set and not been raised yet
+    gate.withdraw()
+    for _ in range(1000):
+        pass
+    assert not gate._armed

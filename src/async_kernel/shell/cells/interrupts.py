@@ -17,6 +17,7 @@ withdrawn when the gate is left. What strikes in between is kept and thrown into
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import signal
@@ -113,8 +114,7 @@ class Gate:
                 with self._lock:
                     self.inside = False
                     if self._armed:
-                        _set_async_exc(self._thread_id, None)
-                        self._armed = False
+                        self._take_back()
             except KeyboardInterrupt:
                 self.pending = True
             else:
@@ -149,13 +149,33 @@ class Gate:
 
     def withdraw(self) -> None:
         """Take back a strike that has not been raised yet; in the gate's thread."""
-        with self._lock:
+        with contextlib.suppress(KeyboardInterrupt), self._lock:
             if self._armed:
-                _set_async_exc(self._thread_id, None)
-                self._armed = False
+                self._take_back()
+
+    def _take_back(self) -> None:
+        """Replace the strike by an exception that is caught here.
+
+        Merely unset, it would leave the interpreter's note that there is something to raise, which CPython 3.11 and
+        3.12 clear only by raising: each call and loop would look for it from then on, and in 3.11 code that is profiled
+        or debugged would look for ever.
+
+        Raises:
+            KeyboardInterrupt: if it has struck already.
+        """
+        try:
+            _set_async_exc(self._thread_id, _TakenBack)
+            while True:
+                pass  # it is raised at the first jump
+        except _TakenBack:
+            self._armed = False
 
 
-_GATE_CODES = frozenset(vars(Gate)[name].__code__ for name in ("drive", "_enter", "_leave"))
+class _TakenBack(BaseException):
+    """Stands for a strike that came too late."""
+
+
+_GATE_CODES = frozenset(vars(Gate)[name].__code__ for name in ("drive", "_enter", "_leave", "withdraw", "_take_back"))
 
 
 def _set_async_exc(thread_id: int, exc: type[BaseException] | None) -> None:
