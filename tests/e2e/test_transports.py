@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def manage(subject: Subject, tmp_path: Path) -> Generator[Callable[..., KernelMa
     def start(**options: Any) -> KernelManager:
         manager = KernelManager(kernel_name=subject.name, connection_file=str(tmp_path / "k.json"), **options)
         managers.append(manager)
-        manager.start_kernel(env={**os.environ, **subject.home.environment}, stderr=(tmp_path / "log").open("w"))
+        manager.start_kernel(env={**os.environ, **subject.home.environment}, stderr=subprocess.DEVNULL)
         return manager
 
     yield start

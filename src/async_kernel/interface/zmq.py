@@ -241,8 +241,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         path = self._connection_path()
         if path is not None and path.exists():
             msg = (
-                f"encryption was asked for, and the connection file {path} of the program that starts this kernel has no "
-                "keys, so that it could not connect; have that program make them (KernelManager.transport_encryption)"
+                f"encryption was asked for, and the connection file {path} of the program that starts this kernel has "
+                "no keys, so that it could not connect; have it make them (KernelManager.transport_encryption)"
             )
             raise ConnectionFileError(msg)
         keys = CurveKeys.new()

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["pack", "unpack"]
 
@@ -31,7 +31,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Iterable):
-        return list(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- of anything
+        return list(cast("Iterable[Any]", value))
     msg = f"{type(value).__name__} is not JSON serializable"
     raise TypeError(msg)
 
@@ -61,12 +61,13 @@ except ImportError:  # a browser may have none
         return _standard(value)
 
 else:
+    _dumps = orjson.dumps
     _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
     def pack(value: Any) -> str:
         """``value`` as JSON."""
         try:
-            return orjson.dumps(value, default=_default, option=_OPTIONS).decode()
+            return _dumps(value, default=_default, option=_OPTIONS).decode()
         except TypeError:  # lone surrogates, integers over 64 bits
             return _standard(value)
 
