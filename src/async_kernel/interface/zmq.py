@@ -256,7 +256,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 "use --encrypt, or CURVE keys in the connection file.",
                 self.ip or "every address",
             )
-        if not self.session.key:
+        if not self.serving_session.key:
             self.log.warning("Messages are not signed, as the key is empty: whoever reaches a port can run code.")
 
     # -- requests, signals, the end ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from numbers import Integral, Real
-from typing import Any, cast
+from typing import Any
 
 __all__ = ["pack", "unpack"]
 
@@ -31,7 +31,8 @@ def _default(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Iterable):
-        return list(cast("Iterable[Any]", value))
+        items: Iterable[Any] = value
+        return list(items)
     msg = f"{type(value).__name__} is not JSON serializable"
     raise TypeError(msg)
 
