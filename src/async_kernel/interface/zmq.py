@@ -6,6 +6,7 @@ shell still starts; what cells wrote until their end still leaves.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import stat
@@ -93,8 +94,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     def print_help(self, classes: bool = False) -> None:
         """Print what the command line takes; ``classes`` says every trait of every class too."""
         if classes:
-            import async_kernel.interface.session  # noqa: F401, PLC0415 -- its options belong there
-
+            importlib.import_module("async_kernel.interface.session")  # its options belong there
         super().print_help(classes)
 
     # -- launching ---------------------------------------------------------------------------------------------
