@@ -1,8 +1,7 @@
-"""Eight clients at once, in bursts, over shell and control, leaving and coming back: one reply, one busy, one idle each."""
+"""Eight clients in bursts over shell and control, leaving and coming back: one reply, one busy, one idle each."""
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from jupyter_client.session import Session
 from tests.torture.scale import of, record, seeded
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     from tests.e2e.harness.client import Client

@@ -9,7 +9,8 @@
   a count.
 - **The first client misses nothing**: what is published before anybody subscribes is kept for two seconds.
 - **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is
-  known already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything.
+  known already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything. Who invents
+  topics without end is not welcomed.
 - **Text is coalesced**: the first write after a silence leaves at once (or when its line is complete), what follows
   at most every 50 ms; any other message takes the text before it along, so all keep their places.
 
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
 __all__ = ["IOPub", "configure"]
 
 _SUBSCRIBE: Final = b"\x01"
+_AT_ONCE: Final = 64
+"""Subscriptions after which other tasks of the I/O loop get their turn."""
+TOPIC_LIMIT: Final = 1024
+"""Bytes of a topic that is welcomed: a comm's has 50."""
+TOPICS_LIMIT: Final = 10_000
+"""Topics that are welcomed at a time: a client has one, which is empty, or one for each comm that it looks at."""
 _BREATHER: Final = 1 << 20
 """Bytes after which other tasks of the I/O loop get their turn: about a millisecond's work."""
 
@@ -98,6 +105,7 @@ class IOPub:
         self._complaints = complaints
         self._finishing = False
         self._has_subscribers = False
+        self._topics: set[bytes] = set()
         self._text_due = math.inf
         self._last_text = -math.inf
         self._batch: deque[Output | StreamRun] = deque()
@@ -231,11 +239,23 @@ class IOPub:
 
     async def _welcome_subscribers(self) -> None:
         """Answer every subscription that has come in."""
+        answered = 0
         while (frames := self._socket.try_receive()) is not None:
+            answered += 1
+            if answered % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            topic = frames[0][1:]
             if not frames[0].startswith(_SUBSCRIBE):
+                self._topics.discard(topic)  # nobody has it any more
                 continue
             self._has_subscribers = True
-            topic = frames[0][1:]
+            if len(topic) > TOPIC_LIMIT or (topic not in self._topics and len(self._topics) >= TOPICS_LIMIT):
+                self._complaints.add(
+                    f"a subscription of {len(topic)} bytes was not welcomed; there are {len(self._topics)} topics "
+                    f"(at most {TOPICS_LIMIT}, of {TOPIC_LIMIT} bytes)"
+                )
+                continue
+            self._topics.add(topic)
             content: Content = {"subscription": topic.decode(errors="replace")}
             await self._send(self._codec.encode("iopub_welcome", content, parent=None, identity=(topic,)))
 

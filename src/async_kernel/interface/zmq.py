@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import anyio
 import trio
-from traitlets import Bool, CaselessStrEnum
+from traitlets import Bool, CaselessStrEnum, CFloat
 
 from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
@@ -58,6 +58,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         config=True
     )
     "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
+    stalled_client = CFloat(60.0).tag(config=True)
+    "Seconds after which a client that takes no output is dropped, instead of holding up the cells that print."
     encrypt = Bool(False).tag(config=True)
     "Let in only clients that have the CURVE keys, which are made at start if the connection file has none."
 
@@ -218,6 +220,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             ip=self._address(),
             ports=Ports(self.hb_port, self.shell_port, self.iopub_port, self.stdin_port, self.control_port),
             curve=curve,
+            stalled_client_s=self.stalled_client,
         )
 
     def _address(self) -> str:
