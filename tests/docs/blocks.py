@@ -1,7 +1,8 @@
 """The code blocks of Markdown files.
 
 A comment before a block says how it is run: ``<!-- example: cell -->`` in a kernel, ``<!-- example: none -->`` not at
-all. Other Python blocks are programs; one that prints a connection file gets a client.
+all, ``<!-- example: file NAME -->`` is written to a file, for other examples to import. Other Python blocks are
+programs; one that prints a connection file gets a client.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = re.compile(
-    r"(?:^<!-- example: (?P<how>\w+) -->\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- example: (?P<how>\w+)(?: (?P<name>\S+))? -->\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -26,6 +28,7 @@ class Block(NamedTuple):
     language: str
     how: str
     code: str
+    name: str = ""
 
     @property
     def serves(self) -> bool:
@@ -47,4 +50,4 @@ def blocks_of(text: str, file: str = "") -> Iterator[Block]:
     """The blocks of a text."""
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("code"))
-        yield Block(file, line, found["language"], found["how"] or "program", found["code"])
+        yield Block(file, line, found["language"], found["how"] or "program", found["code"], found["name"] or "")

@@ -38,9 +38,13 @@ COMMANDS = [
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Empty homes, so that examples neither find nor leave anything."""
+    """Empty homes, so that examples neither find nor leave anything; they find the files among them."""
+    (tmp_path / "files").mkdir()
+    for block in BLOCKS:
+        if block.how == "file":
+            (tmp_path / "files" / block.name).write_text(block.code, "utf-8")
     homes = {name: str(tmp_path / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-    return {**os.environ, **homes, "JUPYTER_NO_CONFIG": "1"}
+    return {**os.environ, **homes, "JUPYTER_NO_CONFIG": "1", "PYTHONPATH": str(tmp_path / "files")}
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ def test_a_command_runs(line: str, environment: dict[str, str], tmp_path: Path) 
 
 
 def test_every_block_of_python_is_run() -> None:
-    assert {block.how for block in PYTHON} <= {"program", "cell"}
+    assert {block.how for block in PYTHON} <= {"program", "cell", "file"}
     assert len(PYTHON) >= 8
 
 
@@ -144,11 +148,11 @@ def test_ci_runs_what_the_readme_says() -> None:
 
 
 def test_blocks_are_found_with_their_line_and_their_comment() -> None:
-    text = "a\n```python\n1\n```\n\n<!-- example: cell -->\n```python title='x'\n2\n3\n```\n```text\n4\n```\n"
+    text = "a\n```python\n1\n```\n\n<!-- example: file x.py -->\n```python title='x'\n2\n3\n```\n```text\n4\n```\n"
 
     assert list(blocks_of(text, "f")) == [
         Block("f", 2, "python", "program", "1\n"),
-        Block("f", 7, "python", "cell", "2\n3\n"),
+        Block("f", 7, "python", "file", "2\n3\n", "x.py"),
         Block("f", 11, "text", "program", "4\n"),
     ]
 

@@ -97,7 +97,9 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         sys.path.insert(first, "")
 
     def shell_options(self) -> dict[str, Any]:
-        """What an IPShell is to know of the profile and of the process."""
+        """What an IPShell is to know of the profile and of the process; another kind of shell is asked for nothing."""
+        if not hasattr(self.shell_class, "run_cell"):
+            return {}
         return {
             "profile_dir": self.profile_dir,
             "ipython_dir": self.ipython_dir,

@@ -23,7 +23,7 @@ def _cursor(request: Request, code: str) -> int:
 def complete(kernel: Kernel[Any], request: Request) -> Content:
     """complete_request: what could stand at the cursor."""
     code = field(request, "code", str)
-    return kernel.shell.complete(code, _cursor(request, code))
+    return kernel.shell.do_complete(code, _cursor(request, code))
 
 
 def inspect(kernel: Kernel[Any], request: Request) -> Content:
@@ -31,7 +31,7 @@ def inspect(kernel: Kernel[Any], request: Request) -> Content:
     code = field(request, "code", str)
     omit = list_field(request, "omit_sections")
     detail = field(request, "detail_level", int, default=0)
-    return kernel.shell.inspect(code, _cursor(request, code), detail, tuple(map(str, omit)))
+    return kernel.shell.do_inspect(code, _cursor(request, code), detail, tuple(map(str, omit)))
 
 
 def is_complete(kernel: Kernel[Any], request: Request) -> Content:
@@ -45,7 +45,7 @@ def history(kernel: Kernel[Any], request: Request) -> Content:
     if access not in ("tail", "range", "search"):
         msg = f"hist_access_type is {access!r}; it must be 'tail', 'range' or 'search'"
         raise RequestError(msg)
-    return kernel.shell.history(
+    return kernel.shell.do_history(
         hist_access_type=access,
         raw=field(request, "raw", bool, default=True),
         output=field(request, "output", bool, default=False),

@@ -381,7 +381,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             "protocol_version": PROTOCOL_VERSION,
             "implementation": "async-trio",
             "implementation_version": __version__,
-            "language_info": LANGUAGE_INFO,
+            "language_info": dict(getattr(self._shell_class, "language_info", None) or LANGUAGE_INFO),
             "banner": self.shell.banner if hasattr(self, "shell") else "",
             "help_links": self.help_links,
             "debugger": "debugger" in self.supported_features,

@@ -1,21 +1,27 @@
 """What a shell is: something that runs a cell's code and answers questions about code.
 
-A shell for another language subclasses :class:`BaseShell` and implements :meth:`~BaseShell.execute` at least; nothing
-here needs IPython. ``execute`` runs in the shell's loop, inside the cell; the questions (complete, inspect…) are
-asked from a helper thread, also while a cell blocks.
+A shell for another language subclasses :class:`BaseShell` and says how to :meth:`~BaseShell.run` code; nothing here
+needs IPython. What a cell is to its client (its number, its result, its error, ``user_expressions``) is
+:meth:`BaseShell.execute`, which another kind of shell replaces as a whole. Code runs in the shell's loop, inside the
+cell; the questions (``do_complete``, ``do_inspect``…) are asked from a helper thread, also while a cell blocks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from traitlets import Bool, CFloat
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.protocol.errors import error_content
+from async_kernel.shell.cells.cancellation import is_cancellation
+from async_kernel.shell.cells.cell import is_machinery
 from async_kernel.slot import HasInterface, T_interface_co
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content
@@ -28,7 +34,11 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
 
     Attributes:
         wire: where output goes; set before :meth:`start`.
+        execution_count: the number of the next cell that is stored.
+        language_info: what a kernel_info_reply says of the language (name, mimetype, file_extension…); empty: Python.
     """
+
+    language_info: ClassVar[Mapping[str, Any]] = {}
 
     timeout = CFloat(0.0).tag(config=True)
     "Seconds that a cell may take before it is stopped with a TimeoutError; 0 is for ever."
@@ -39,6 +49,7 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
     "Set by a cell: the kernel stops when the cell has ended and its reply is out."
 
     wire: Wire
+    execution_count: int = 1
 
     def __init__(self, *, wire: Wire, **kwargs: Any) -> None:
         self.wire = wire
@@ -62,31 +73,81 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
         """What a console prints first."""
         return ""
 
-    @property
-    def execution_count(self) -> int:
-        """The number of the next cell."""
-        return 0
-
     # -- cells -----------------------------------------------------------------------------------------------
+
+    def run(self, code: str) -> Any:
+        """Run the code of a cell; may be a coroutine function.
+
+        ``print``, ``input`` and ``getpass`` go to the client whose cell it is. An exception is the cell's error.
+
+        Returns:
+            what the cell is to show as its result; None: nothing.
+        """
+        raise NotImplementedError
+
+    def represent(self, value: Any) -> Content:
+        """What a client shows for a result: texts (or JSON) by MIME type."""
+        return {"text/plain": repr(value)}
+
+    def format_error(self, exc: BaseException) -> Content:
+        """``ename``, ``evalue`` and ``traceback`` (a list of lines, may be coloured) of an exception.
+
+        Here the traceback begins at the first line that is not the kernel's.
+        """
+        tb = exc.__traceback__
+        while tb is not None and is_machinery(tb.tb_frame.f_code.co_filename):
+            tb = tb.tb_next
+        return error_content(exc.with_traceback(tb))
 
     async def execute(self, cell: Cell) -> Content:
         """Run the code of ``cell.request`` and return the content of its execute_reply, with its status.
 
-        User code belongs inside ``cell.boundary()``.
+        Code of the user belongs inside ``cell.boundary()``.
         """
-        raise NotImplementedError
+        content, header = cell.request.content, cell.request.header
+        code, silent, number = content["code"], bool(content.get("silent")), self.execution_count
+        if not silent:
+            self.execution_count += bool(content.get("store_history", True))
+            self.wire.publish("execute_input", {"code": code, "execution_count": number}, parent=header)
+        values: dict[str, Content] = {}
+        reply: Content = {"status": "ok", "execution_count": number, "user_expressions": values, "payload": []}
+        error: BaseException | None = None
+        with cell.boundary():
+            try:
+                value = await self._run(code)
+                if value is not None and not silent:
+                    shown: Content = {"data": self.represent(value), "metadata": {}, "execution_count": number}
+                    self.wire.publish("execute_result", shown, parent=header)
+                for name, expression in dict(content.get("user_expressions") or {}).items():
+                    values[name] = await self._value_of(expression)
+            except BaseException as exc:
+                error = cell.translate(exc)
+                if error is None or is_cancellation(exc):
+                    raise
+        if error is not None:
+            problem = self.format_error(error)
+            self.wire.publish("error", problem, parent=header)
+            reply |= {"status": "error", **problem}
+        return reply
 
-    def format_error(self, exc: BaseException) -> Content:
-        """``ename``, ``evalue`` and ``traceback`` (a list of lines, may be coloured) of an exception."""
-        return error_content(exc)
+    async def _run(self, code: str) -> Any:
+        value = self.run(code) if code.strip() else None
+        return await value if inspect.isawaitable(value) else value
+
+    async def _value_of(self, expression: str) -> Content:
+        """The value of one of the ``user_expressions``, or its error."""
+        try:
+            return {"status": "ok", "data": self.represent(await self._run(expression)), "metadata": {}}
+        except Exception as exc:  # noqa: BLE001 -- the user's code; the protocol wants it in the reply
+            return {"status": "error", **self.format_error(exc)}
 
     # -- questions about code ----------------------------------------------------------------------------------
 
-    def complete(self, code: str, cursor_pos: int) -> Content:
+    def do_complete(self, code: str, cursor_pos: int) -> Content:
         """The content of a complete_reply; ``cursor_pos`` counts unicode characters."""
         return {"status": "ok", "matches": [], "cursor_start": cursor_pos, "cursor_end": cursor_pos, "metadata": {}}
 
-    def inspect(
+    def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
     ) -> Content:
         """The content of an inspect_reply."""
@@ -96,6 +157,6 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
         """The content of an is_complete_reply."""
         return {"status": "unknown"}
 
-    def history(self, **content: Any) -> Content:
+    def do_history(self, **content: Any) -> Content:
         """The content of a history_reply for the fields of a history_request."""
         return {"status": "ok", "history": []}

@@ -369,17 +369,11 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
 
     # -- questions about code ----------------------------------------------------------------------------------
 
-    def complete(self, text: str, line: str | int | None = None, cursor_pos: int | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] -- see below
-        """The content of a complete_reply for ``complete(code, cursor_pos)``.
+    def do_complete(self, code: str, cursor_pos: int) -> Content:
+        """The content of a complete_reply."""
+        return introspection.complete(self, code, cursor_pos)
 
-        IPython's own method of this name takes (text, line, cursor_pos) and returns the text and its matches: it is
-        still what a caller gets that gives a line or nothing.
-        """
-        if isinstance(line, int):
-            return introspection.complete(self, text, line)
-        return InteractiveShell.complete(self, text, line, cursor_pos)
-
-    def inspect(
+    def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
     ) -> Content:
         """The content of an inspect_reply."""
@@ -389,6 +383,6 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         """The content of an is_complete_reply."""
         return introspection.is_complete(self, code)
 
-    def history(self, **content: Any) -> Content:
+    def do_history(self, **content: Any) -> Content:
         """The content of a history_reply for the fields of a history_request."""
         return introspection.history(self, **content)

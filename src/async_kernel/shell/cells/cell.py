@@ -240,7 +240,7 @@ def is_machinery(filename: str) -> bool:
     if filename.startswith(PACKAGE_FOLDER):
         return True
     libraries = ("trio", "anyio", "asyncio", "outcome", "IPython")
-    roots = [sys.modules[name].__file__ for name in libraries if name in sys.modules]
+    roots = [getattr(sys.modules.get(name), "__file__", None) for name in libraries]
     return any(root is not None and filename.startswith(str(Path(root).parent)) for root in roots)
 
 

@@ -3,13 +3,16 @@
 ``%magic``, ``!command``, ``name?`` and pasted prompts are not Python, so text that parses as Python has nothing to
 transform. Trying that first saves a third of what a small cell costs, since the tree is needed anyway and IPython's
 transformations tokenize. Only a line that begins with an expression can be a magic or macro called by its bare
-name; that is asked of IPython's prefilter. If anybody has added a transformation of their own, all are made.
+name; that is asked of IPython's prefilter. If anybody has added a transformation of their own, or a shell has its own
+``transform_cell``, all are made.
 """
 
 from __future__ import annotations
 
 import ast
 from typing import Any, cast
+
+from async_kernel.shell.ipython import InteractiveShell
 
 __all__ = ["PlainPython"]
 
@@ -43,7 +46,10 @@ class PlainPython:
 
     def parse(self, code: str, compiler: Any) -> tuple[str, ast.Module] | None:
         """The source and its tree, if the code is Python as it stands; None if IPython has to look at it."""
-        if code[0].isspace() or code.startswith(_PROMPTS) or self._transformations() != self._known:
+        transform = getattr(self._shell.transform_cell, "__func__", None)
+        if transform is not InteractiveShell.transform_cell or self._transformations() != self._known:
+            return None
+        if code[0].isspace() or code.startswith(_PROMPTS):
             return None
         source = code if code.endswith("\n") else f"{code}\n"
         try:
