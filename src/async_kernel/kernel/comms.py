@@ -6,7 +6,8 @@ messages to it go out on iopub with the parent header of the request whose conte
 
 What a callback prints belongs to the message that it serves: that is how front ends put it into an Output widget. Its
 errors are shown where a person looks: in the cell that made the comm (or registered its target), unless an Output
-widget collects what belongs to the message. A callback may be an async function: it becomes a background task.
+widget collects what belongs to the message. A callback may be an async function: it becomes a background task. Tasks
+and threads that a callback starts belong to that cell altogether: front ends forget a message once it is served.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.protocol.request import Request
-    from async_kernel.typing import Content, Header
+    from async_kernel.typing import Content
 
 __all__ = ["comm_close", "comm_info", "comm_msg", "comm_open", "comms_installed"]
 
-_maker: ContextVar[Header | None] = ContextVar("async_kernel_comm_maker", default=None)
+_maker: ContextVar[Request | None] = ContextVar("async_kernel_comm_maker", default=None)
 """While a callback of a comm runs: the cell that made the comm, which then has made what the callback makes, too."""
 
 
@@ -59,9 +60,8 @@ def comms_installed(kernel: Kernel[Any]) -> Generator[KernelCommManager]:
         comm.create_comm, comm.get_comm_manager = originals
 
 
-def _maker_now() -> Header | None:
-    request = current_request.get()
-    return _maker.get() or (request.header if request is not None else None)
+def _maker_now() -> Request | None:
+    return _maker.get() or current_request.get()
 
 
 class KernelComm(BaseComm):
@@ -132,7 +132,7 @@ class KernelCommManager(CommManager):
         self.kernel = kernel
         self.patches = ExitStack()
         self._has_widgets = False
-        self._target_makers: dict[str, Header | None] = {}
+        self._target_makers: dict[str, Request | None] = {}
 
     def register_target(self, target_name: str, f: Any) -> None:
         """Have ``f(comm, msg)`` called when the front end opens a comm of that name; it may be an async function."""
@@ -194,11 +194,11 @@ class KernelCommManager(CommManager):
             self.kernel.log.warning("A client sent a message for a comm that is not open: %s", comm_id)
         return found
 
-    def _call(self, maker: Header | None, call: Callable[[], object]) -> bool:
+    def _call(self, maker: Request | None, call: Callable[[], object]) -> bool:
         """Call user code for the message that is being served; False if it failed."""
         request = current_request.get()
         if request is not None:
-            request.shown_in = maker
+            request.maker = maker
         token = _maker.set(maker)
         try:
             call()

@@ -30,7 +30,8 @@ class Request:
         header: the request's header; replies and outputs carry it as their parent header.
         buffers: binary buffers, not copied from the wire.
         received: :func:`time.monotonic` at arrival, seconds.
-        shown_in: the header of the cell where errors of its handler are shown; None: at the request itself.
+        maker: of a comm's message, the cell that made the comm: people look there for errors, and front ends forget the
+            message when it is served, but not the cell.
         beside: whether it is a cell that runs beside its shell's queue.
         ended: whether it is a cell whose code has ended; what it started may still run.
         captured: whether the client collects what belongs to it somewhere: then errors go there, too.
@@ -44,7 +45,7 @@ class Request:
     identity: Sequence[bytes] = ()
     buffers: Sequence[bytes | bytearray | memoryview] = ()
     received: float = field(default_factory=time.monotonic)
-    shown_in: Header | None = None
+    maker: Request | None = None
     captured: bool = False
     beside: bool = False
     ended: bool = False
@@ -62,7 +63,12 @@ class Request:
     @property
     def error_header(self) -> Header:
         """The parent of an error."""
-        return self.header if self.shown_in is None or self.captured else self.shown_in
+        return self.header if self.maker is None or self.captured else self.maker.header
+
+    @property
+    def lasting(self) -> Request:
+        """What work belongs to that goes on after this is served."""
+        return self if self.maker is None else self.maker
 
     @property
     def subshell_id(self) -> str | None:

@@ -145,6 +145,7 @@ class SessionNursery:
         shown: Callable[[], bool] = lambda: True,
     ) -> None:
         current_cell.set(None)  # it is no part of the cell any more: what cuts the cell short leaves it alone
+        current_request.set(task.request)
         task.native = native_task()
         backoff = FIRST_BACKOFF_S
         with self._session.running(task), task.scope:
@@ -285,7 +286,9 @@ class Session:
 
     def new_task(self, name: str, on_error: OnError | None) -> BackgroundTask:
         """Note a background task that is about to start."""
-        task = BackgroundTask(f"task-{next(self._numbers)}", name, current_request.get(), on_error)
+        request = current_request.get()
+        lasting = None if request is None else request.lasting
+        task = BackgroundTask(f"task-{next(self._numbers)}", name, lasting, on_error)
         self.tasks[task.id] = task
         return task
 

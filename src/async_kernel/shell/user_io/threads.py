@@ -33,7 +33,7 @@ def threads_inherit_cells() -> Generator[None]:
     def start(self: threading.Thread) -> None:
         request = current_request.get()
         if request is not None and not _is_worker(self):
-            _adopt(self, request)
+            _adopt(self, request.lasting)
         original_start(self)
 
     @wraps(original_submit)
@@ -41,7 +41,7 @@ def threads_inherit_cells() -> Generator[None]:
         request = current_request.get()
         if request is None:
             return original_submit(self, fn, *args, **kwargs)
-        return original_submit(self, _work_for, request, fn, args, kwargs)
+        return original_submit(self, _work_for, request.lasting, fn, args, kwargs)
 
     threading.Thread.start = start
     pools.ThreadPoolExecutor.submit = submit

@@ -1,0 +1,117 @@
+"""Widgets and plots, moved and looked at in JupyterLab and Notebook 7."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.harness.page import Page
+
+IMPORT = "import anyio, ipywidgets\nfrom ipywidgets import *\nslider = IntSlider(max=10, description='n')"
+
+pytestmark = pytest.mark.parametrize("front_end", ["lab", "notebook"])
+
+
+def move(page: Page, cell: int, times: int) -> None:
+    """Focus the slider below a cell and press the right arrow."""
+    page.until(lambda: page.find(cell, ".noUi-handle"), "the slider")
+    page.find(cell, ".noUi-handle")[0].send_keys(Keys.ARROW_RIGHT * times)
+
+
+def test_interact_follows_the_slider(open_notebook: Callable[..., Page], front_end: Any) -> None:
+    page = open_notebook(
+        IMPORT,
+        "@interact(n=slider)\nasync def square(n):\n    await anyio.sleep(0)\n    print(f'the square of {n} is {n**2}')",
+        "slider.value",
+        front_end=front_end,
+    )
+    page.run(0, 1)
+    move(page, 1, 3)
+    page.wait_text(1, "the square of 3 is 9")
+    page.screenshot(f"interact-{front_end}")
+    page.run(2)
+    assert page.text(2).strip().endswith("3")
+
+
+def test_a_callback_that_fails_shows_its_error_below_the_cell(
+    open_notebook: Callable[..., Page], front_end: Any
+) -> None:
+    page = open_notebook(
+        IMPORT + "\nslider.observe(lambda change: 1 / 0, 'value')\ndisplay(slider)", "'alive'", front_end=front_end
+    )
+    page.run(0)
+    move(page, 0, 1)
+    page.wait_text(0, "ZeroDivisionError")
+    page.screenshot(f"callback-error-{front_end}")
+    page.run(1)
+    assert "'alive'" in page.text(1)
+
+
+def test_output_widgets_collect_from_tasks_and_threads(open_notebook: Callable[..., Page], front_end: Any) -> None:
+    page = open_notebook(
+        IMPORT + "\nout = Output(layout={'border': '1px solid teal'})\nout",
+        "def work():\n    with out: print('from a thread')\n"
+        "async def task():\n    with out:\n        await anyio.sleep(0)\n        print('from a task')\n"
+        "nursery.start_soon(task)\nawait session.all_ended()\nawait anyio.to_thread.run_sync(work)\nprint('the cell')",
+        front_end=front_end,
+    )
+    page.run(0, 1)
+    for text in ("from a task", "from a thread"):
+        page.wait_text(0, text)
+    assert page.text(1).strip().splitlines()[-1] == "the cell"
+    assert "from a t" not in page.text(1)
+    page.screenshot(f"output-{front_end}")
+
+
+def test_a_cell_awaits_a_click_and_a_progress_bar_runs(open_notebook: Callable[..., Page], front_end: Any) -> None:
+    page = open_notebook(
+        IMPORT + "\nbutton = Button(description='go on')\nclicked = anyio.Event()\n"
+        "button.on_click(lambda b: clicked.set())\ndisplay(button)",
+        "from tqdm.auto import tqdm\nfor i in tqdm(range(20), desc='works'): await anyio.sleep(0.01)\n"
+        "await clicked.wait()\nprint('clicked')",
+        front_end=front_end,
+    )
+    page.run(0)
+    page.start(1)
+    page.wait_text(1, "20/20")
+    assert page.prompt(1) == "[*]:"
+    page.find(0, "button")[0].click()
+    page.wait_text(1, "clicked")
+    page.screenshot(f"progress-{front_end}")
+    assert page.find(1, ".widget-hprogress, .jupyter-widget-hprogress, .progress, .jupyter-widgets")
+
+
+def test_plots(open_notebook: Callable[..., Page], front_end: Any) -> None:
+    page = open_notebook(
+        "import matplotlib.pyplot as plt, anyio\nplt.plot([1, 3, 2]);",
+        "plt.title('first')\nawait anyio.sleep(1)\nplt.plot([1]);",
+        "# task\nplt.title('second')\nplt.plot([2]);",
+        front_end=front_end,
+    )
+    page.run(0)
+    page.until(lambda: page.find(0, "img"), "the plot")
+    page.start(1, 2)
+    for cell in (1, 2):
+        page.until(lambda cell=cell: page.find(cell, "img"), "the plot of its own cell")
+        assert len(page.find(cell, "img")) == 1
+    page.screenshot(f"plots-{front_end}")
+
+
+def test_interactive_plots(open_notebook: Callable[..., Page], front_end: Any) -> None:
+    page = open_notebook(
+        "%matplotlib widget\nimport matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\n"
+        "seen = []\nfigure.canvas.mpl_connect('button_press_event', lambda event: seen.append(event.button))\n"
+        "axes.plot([1, 3, 2]);",
+        "len(seen) > 0",
+        front_end=front_end,
+    )
+    page.run(0)
+    page.until(lambda: page.find(0, "canvas"), "the canvas")
+    page.find(0, "canvas")[-1].click()
+    page.until(lambda: (page.run(1), "True" in page.text(1))[1], "the click in the kernel")
+    page.screenshot(f"ipympl-{front_end}")
