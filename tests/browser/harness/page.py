@@ -80,7 +80,8 @@ class Page:
         const done = arguments[arguments.length - 1];
         const args = arguments;
         const NAME = {self.name!r};
-        (async () => {{ {PANEL} {script} }})().then((value) => done({{value}}), (error) => done({{error: String(error)}}));
+        const run = async () => {{ {PANEL} {script} }};
+        run().then((value) => done({{value}}), (error) => done({{error: String(error)}}));
         """
         outcome: dict[str, Any] = self.driver.execute_async_script(code, *args)
         if "error" in outcome:
@@ -110,7 +111,7 @@ class Page:
             self.command("notebook:run-cell")
 
     def run(self, *cells: int) -> None:
-        """Run cells, and wait until all have ended."""
+        """Run cells, and wait until all have ended; what they print may be drawn a moment later (:meth:`wait_text`)."""
         self.start(*cells)
         for cell in cells:
             self.wait_done(cell)
