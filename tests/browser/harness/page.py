@@ -11,7 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from selenium.common.exceptions import JavascriptException, StaleElementReferenceException, TimeoutException
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ __all__ = ["FrontEnd", "Page"]
 FrontEnd = Literal["lab", "notebook"]
 
 SECONDS = 1.0
-PATIENCE = 60 * SECONDS
+PATIENCE = 30 * SECONDS
 """Far more than anything here takes; reaching it is a failure."""
 
 PANEL = """
@@ -156,6 +158,19 @@ class Page:
         self.driver.save_screenshot(str(file))
         return file
 
+    # -- the rest of the window --------------------------------------------------------------------------------
+
+    def element(self, selector: str) -> WebElement | None:
+        """The first element that matches a CSS selector, in the whole window."""
+        found: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return found[0] if found else None
+
+    def enter(self, selector: str, text: str) -> None:
+        """Click on an editor, type, and press shift and enter."""
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+        keys = ActionChains(self.driver).send_keys(text)
+        keys.key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+
     # -- waiting ---------------------------------------------------------------------------------------------
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
@@ -177,7 +192,7 @@ class Page:
         try:
             waiting.until(holds)
         except TimeoutException:
-            picture = self.screenshot("failed")
+            picture = self.screenshot(f"failed-{self.name[:-6]}")
             msg = f"waited in vain for {what}; see {picture}\n{self.complaints()}"
             raise TimeoutException(msg) from None
 
