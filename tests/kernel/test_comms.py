@@ -162,6 +162,25 @@ async def test_callbacks_run_while_a_cell_awaits(tmp_path: Path) -> None:
         assert (await session.end(waiting)).value == "'it came'"
 
 
+async def test_callbacks_never_run_in_the_middle_of_synchronous_code(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        order: list[str] = []
+        session.shell.user_ns["order"] = order
+        await session.run(
+            "import anyio\nfrom comm import get_comm_manager\ncame = anyio.Event()\n"
+            "def called(msg):\n  order.append('callback')\n  came.set()\n"
+            "def opened(comm, msg): comm.on_msg(called)\n"
+            "get_comm_manager().register_target('c', opened)"
+        )
+        await serve(session, "comm_open", comm_id="c", target_name="c", data={})
+        message = request("comm_msg", comm_id="c", data={})
+        session.shell.user_ns["arrive"] = lambda: session.kernel.submit(message)
+        await session.run("arrive()\norder.append('code')\nawait came.wait()\norder.append('end')")
+        await session.wire.idle(message)
+
+        assert order == ["code", "callback", "end"]
+
+
 async def test_the_nursery_is_there_in_callbacks(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         await session.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,16 @@ async def test_attributes_are_completed_with_their_types(tmp_path: Path) -> None
             5,
             8,
         )
+
+
+async def test_what_makes_the_first_completion_slow_can_be_done_ahead(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        for step in session.shell.warm_up():
+            step()
+        assert "jedi" in sys.modules
+
+        session.shell.Completer.use_jedi = False
+        assert session.shell.warm_up() == ()
 
 
 async def test_magics_are_completed(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""The helper lane: a thread that answers questions about code while cells run or block.
+"""Helper lanes: threads that answer questions about code while cells run or block.
 
-It serves one request after another. Its thread is a task of the kernel's nursery and ends when that is cancelled, after
-the answer at hand.
+A lane serves one request after another. Its thread is a task of the kernel's nursery and ends when that is cancelled,
+after the answer at hand and those that wait for theirs. Other work (:meth:`HelperLane.call_soon`) is left out then.
 """
 
 from __future__ import annotations
 
 import queue
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,24 +25,39 @@ __all__ = ["HelperLane"]
 
 
 class HelperLane:
-    """A queue of requests served by a thread of their own."""
+    """A queue of requests served by a thread of their own.
 
-    def __init__(self, serve: Callable[[Request], None]) -> None:
+    Args:
+        serve: answers a request; must not raise.
+        name: of the thread.
+    """
+
+    def __init__(self, serve: Callable[[Request], None], name: str = "helper") -> None:
         self._serve = serve
-        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._name = name
+        self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._stopping = False
 
     def __len__(self) -> int:
         return self._queue.qsize()
 
     def submit(self, request: Request) -> None:
         """Queue a request; from any thread, also before the lane runs."""
-        self._queue.put(request)
+        self._queue.put(partial(self._serve, request))
+
+    def call_soon(self, fn: Callable[[], object]) -> None:
+        """Queue other work, which must not raise; from any thread, also before the lane runs."""
+        self._queue.put(lambda: None if self._stopping else fn())
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         task_status.started()
-        await run_in_owned_thread(self._work, name="helper", cancel=lambda: self._queue.put(None), no_debug=True)
+        await run_in_owned_thread(self._work, name=self._name, cancel=self._stop, no_debug=True)
 
     def _work(self) -> None:
-        while (request := self._queue.get()) is not None:
-            self._serve(request)
+        while (work := self._queue.get()) is not None:
+            work()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._queue.put(None)

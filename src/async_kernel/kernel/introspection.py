@@ -1,4 +1,4 @@
-"""Questions about code: complete, inspect, is_complete, history. Served by the helper thread."""
+"""Questions about code: complete, inspect, is_complete, history. Served by helper threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def _cursor(request: Request, code: str) -> int:
 
 
 def complete(kernel: Kernel[Any], request: Request) -> Content:
-    """complete_request: what could stand at the cursor."""
+    """complete_request: what could stand at the cursor; aborted if its client has asked anew since."""
+    if kernel.questions.is_superseded(request):
+        return {"status": "aborted"}
     code = field(request, "code", str)
     return kernel.shell.do_complete(code, _cursor(request, code))
 

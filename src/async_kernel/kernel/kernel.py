@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -24,8 +23,8 @@ from async_kernel.kernel.beside import TasksBeside
 from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
-from async_kernel.kernel.helper import HelperLane
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
+from async_kernel.kernel.questions import Questions
 from async_kernel.kernel.requests import REQUESTS
 from async_kernel.kernel.run_mode import run_mode_of
 from async_kernel.kernel.shell_lane import ShellLane
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     import psutil
 
     from async_kernel.kernel.comms import KernelCommManager
+    from async_kernel.kernel.helper import HelperLane
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
@@ -143,9 +143,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self.show_error)
         self._comm_lane = Lane("comms", self._serve_in_loop)
-        # A browser has no threads: there, questions about code wait until the loop turns.
-        no_threads = sys.platform == "emscripten"
-        self._helper = Lane("helper", self._serve_in_loop) if no_threads else HelperLane(self._serve_now)
+        self.questions = Questions(self, self._serve_now, self._serve_in_loop)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -179,7 +177,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         history = getattr(self.shell, "run_history", None)
         if history is not None:
             await self._lanes.start(history)
-        for lane in (self._helper.run, self._comm_lane.run):
+        for lane in (*self.questions.runners(), self._comm_lane.run):
             await self._lanes.start(lane)
         self.started = True  # before the first cell, which may come at once and block
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
@@ -215,6 +213,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.log.warning("A client sent a message of unknown type %r; it was not served.", request.msg_type)
             with self.busy(request):
                 return
+        self.questions.note(request)
         match route.lane:
             case "here":
                 self._serve_now(request)
@@ -222,8 +221,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self._submit_cell(request)
             case "comm":
                 self._queue(request, self._comm_lane)
-            case "helper":
-                self._queue(request, self._helper)
+            case "helper" | "completer":
+                self._queue(request, self.questions.lanes[route.lane])
 
     def _queue(self, request: Request, lane: Lane | HelperLane) -> None:
         """Let a request wait for its lane, unless too many do: memory has an end, and a client can be told."""

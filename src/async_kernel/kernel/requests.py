@@ -5,7 +5,7 @@ Lanes are the places where a request can be served:
 - ``here``: at once, in the thread that read it (the I/O loop); the handler must not wait for user code;
 - ``shell``: the serial lane of the shell (or subshell) that it names: cells, in order;
 - ``comm``: the shell's loop, beside the cells: proceeds while a cell awaits, never in the middle of synchronous code;
-- ``helper``: a thread of its own for questions about code, answered also while a cell blocks.
+- ``helper`` and ``completer``: threads for questions about code, answered also while a cell blocks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REQUESTS", "LaneName", "Route"]
 
-LaneName = Literal["here", "shell", "comm", "helper"]
+LaneName = Literal["here", "shell", "comm", "helper", "completer"]
 
 
 def _no_handler(kernel: Kernel[Any], request: Request) -> None:
@@ -61,8 +61,8 @@ REQUESTS: Mapping[str, Route] = {
     MsgType.comm_open: Route("comm", comms.comm_open),
     MsgType.comm_msg: Route("comm", comms.comm_msg),
     MsgType.comm_close: Route("comm", comms.comm_close),
-    MsgType.complete_request: Route("helper", introspection.complete),
-    MsgType.inspect_request: Route("helper", introspection.inspect),
+    MsgType.complete_request: Route("completer", introspection.complete),
+    MsgType.inspect_request: Route("completer", introspection.inspect),
     MsgType.is_complete_request: Route("helper", introspection.is_complete),
     MsgType.history_request: Route("helper", introspection.history),
 }

@@ -108,8 +108,10 @@ def _queued(request: Request) -> Node:
 
 def _first_line(request: Request) -> str:
     code = request.content.get("code")
-    lines = code.strip().splitlines() if isinstance(code, str) else []
-    return lines[0][:80] if lines else ""
+    lines = [line for line in code.splitlines() if line.strip()] if isinstance(code, str) else []
+    if len(lines) > 1 and lines[0].startswith(("# task", "# thread", "%%")):
+        lines = lines[1:]  # how it is run is no name: many cells have the same
+    return lines[0].strip()[:80] if lines else ""
 
 
 def _task(task: BackgroundTask, *, stacks: bool) -> Node:

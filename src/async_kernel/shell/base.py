@@ -20,7 +20,7 @@ from async_kernel.shell.cells.cell import is_machinery
 from async_kernel.slot import HasInterface, T_interface_co
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.cells.cell import Cell
@@ -142,6 +142,13 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
             return {"status": "error", **self.format_error(exc)}
 
     # -- questions about code ----------------------------------------------------------------------------------
+
+    def warm_up(self) -> Sequence[Callable[[], object]]:
+        """What would make the first completion slow, in short steps: called ahead of time in the thread that completes.
+
+        The kernel may end between two of them.
+        """
+        return ()
 
     def do_complete(self, code: str, cursor_pos: int) -> Content:
         """The content of a complete_reply; ``cursor_pos`` counts unicode characters."""

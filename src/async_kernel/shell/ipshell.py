@@ -13,10 +13,12 @@ history's writer has a third one.
 from __future__ import annotations
 
 import atexit
+import importlib
 import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.profiledir import ProfileDir, ProfileDirError
@@ -44,7 +46,7 @@ from async_kernel.shell.showing.json_ready import json_ready, mime_ready
 from async_kernel.slot import T_interface_co
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from anyio.abc import TaskStatus
 
@@ -372,6 +374,12 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     def do_complete(self, code: str, cursor_pos: int) -> Content:
         """The content of a complete_reply."""
         return introspection.complete(self, code, cursor_pos)
+
+    def warm_up(self) -> Sequence[Callable[[], object]]:
+        """Import the completer's library, then have it read what it knows of Python: half a second each, or more."""
+        if not self.Completer.use_jedi:
+            return ()
+        return partial(importlib.import_module, "jedi"), partial(self.do_complete, "str.", len("str."))
 
     def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()

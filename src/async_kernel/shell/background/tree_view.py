@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["bundle"]
 
 Node = dict[str, Any]
+
+_CELL = re.compile(r"<ipython-input-(\d+)-.*>")
+"""IPython's file names of cells, which nobody wants to read."""
 
 
 def bundle(tree: Node) -> dict[str, str]:
@@ -36,7 +40,10 @@ def _where(node: Node) -> str:
     if not node["where"]:
         return ""
     last = node["where"][-1]
-    return f"{PurePath(last['file']).name}:{last['line']} in {last['function']}"
+    cell = _CELL.fullmatch(last["file"])
+    place = f"In[{cell[1]}]" if cell else PurePath(last["file"]).name
+    function = "" if last["function"] == "<module>" else f" in {last['function']}"
+    return f"{place}:{last['line']}{function}"
 
 
 def _title(node: Node) -> str:

@@ -1,0 +1,88 @@
+"""Where questions about code wait and are answered, also while a cell blocks.
+
+Two lanes, each with a thread: ``completer`` for those that may take long (complete, inspect: the completer reads
+other people's modules), and ``helper`` for those that a console waits for before it goes on (is_complete, history,
+usage). In a browser there are no threads: there, they are answered when the loop turns.
+
+A completion that its client has asked for anew before it was begun is answered as aborted: people type faster than
+completers think. Once a client asks what only people at a keyboard ask for, the completer is warmed up behind what
+waits: its first answer would take a second or more. Programs that only run cells never pay for that.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from async_kernel.kernel.helper import HelperLane
+from async_kernel.shell.cells.lane import Lane
+from async_kernel.typing import MsgType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from async_kernel.kernel.kernel import Kernel
+    from async_kernel.protocol.request import Request
+
+__all__ = ["QuestionLane", "Questions"]
+
+QuestionLane = Literal["helper", "completer"]
+
+_ASKED_BY_PEOPLE = (MsgType.history_request, MsgType.is_complete_request, MsgType.comm_info_request)
+"""What front ends ask when they open, or a line is entered; those that only run a notebook do not."""
+
+
+class Questions:
+    """The lanes of questions.
+
+    Args:
+        kernel: which they are about.
+        serve_now: answers a request in the thread that calls.
+        serve_in_loop: the same in the shell's loop.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel[Any],
+        serve_now: Callable[[Request], None],
+        serve_in_loop: Callable[[Request], Awaitable[None]],
+    ) -> None:
+        self._kernel = kernel
+        self._latest: dict[str, Request] = {}
+        self._warmed = False
+        self.lanes: dict[QuestionLane, HelperLane | Lane]
+        if sys.platform == "emscripten":
+            lane = Lane("helper", serve_in_loop)
+            self.lanes = {"helper": lane, "completer": lane}
+        else:
+            self.lanes = {name: HelperLane(serve_now, name) for name in ("helper", "completer")}
+
+    def runners(self) -> list[Callable[..., Any]]:
+        """The tasks that serve the lanes."""
+        return [lane.run for lane in dict.fromkeys(self.lanes.values())]
+
+    def note(self, request: Request) -> None:
+        """See every request that arrives, in order; in the thread that read it."""
+        if request.msg_type == MsgType.complete_request:
+            self._latest[request.header["session"]] = request
+        elif not self._warmed and request.msg_type in _ASKED_BY_PEOPLE:
+            self._warmed = True
+            completer = self.lanes["completer"]
+            if isinstance(completer, HelperLane):
+                for step in self._kernel.shell.warm_up():
+                    completer.call_soon(partial(self._try, step))
+
+    def is_superseded(self, request: Request) -> bool:
+        """Whether its client has asked for another completion since; asked once, when its turn has come."""
+        session = request.header["session"]
+        if self._latest.get(session) is not request:
+            return True
+        del self._latest[session]
+        return False
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception:
+            self._kernel.log.debug("The completer could not be warmed up", exc_info=True)
