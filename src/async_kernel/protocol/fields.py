@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from async_kernel.protocol.errors import RequestError
 from async_kernel.typing import NoValue, NoValueType
@@ -46,5 +46,5 @@ def list_field(request: Request, name: str) -> list[Any]:
     Raises:
         RequestError: if it is not a list.
     """
-    kind: type[Any] = list
-    return field(request, name, kind, default=[])
+    items: Any = field(request, name, cast("Any", list), default=None)
+    return items or []

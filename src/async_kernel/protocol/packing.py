@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["pack", "unpack"]
 
@@ -31,8 +31,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Iterable):
-        items: Iterable[Any] = value
-        return list(items)
+        return list(cast("Any", value))
     msg = f"{type(value).__name__} is not JSON serializable"
     raise TypeError(msg)
 
