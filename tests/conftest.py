@@ -51,6 +51,8 @@ def pytest_runtest_makereport(
     if report.failed:
         for kernel in item.stash.get(USED, []):
             report.sections.append((f"log of kernel {kernel.pid}", kernel.log))
+    # What odd messages had logged may hold half of a surrogate pair, which cannot be sent from process to process.
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
 
 
