@@ -390,3 +390,18 @@ def test_an_exception_of_the_body_leaves_as_itself_while_a_cell_runs(program: St
     running = client.start("import anyio\ngo.set()\nawait anyio.sleep_forever()")
     assert "caught plain" in ends(process)
     assert client.result(running).status == "error"
+
+
+def test_a_program_that_blocks_its_loop_is_told_where(program: Start) -> None:
+    process = program("""
+        go = anyio.Event()
+        async with Interface([*OPTIONS, "--BaseShell.watchdog=0.1"], user_ns={"go": go}):
+            await go.wait()
+            until = time.monotonic() + 1
+            while time.monotonic() < until: time.sleep(0.01)
+            await anyio.sleep_forever()
+    """)
+    client = process.client()
+    client.run("go.set()")
+    said = client.result(client.start("import anyio; await anyio.sleep(0)")).stderr
+    assert "The program around this kernel has kept the event loop" in said or "has kept the event loop" in process.log

@@ -146,6 +146,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 spawn=io.start_soon,
                 backend=self.backend,
             )
+            self.kernel.embedded = not self._launched
             self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
             self.kernel.carrier_drop_counts = lambda: asdict(io.drop_counts())
             self.kernel.wire = io

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import outcome
 
+from async_kernel.kernel.leftovers import leftovers_line
 from async_kernel.kernel.run_mode import tags_of, timeout_of
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError, error_content
@@ -57,6 +58,8 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
             content = await run_cell(kernel, cell)
         finally:
             request.ended = True
+    if kernel.shell.report_leftovers and (left := leftovers_line(lane, request)):
+        kernel.wire.stream("stderr", left, parent=request.header)
     kernel.flush_output()
     if os.getpid() != kernel.pid:
         # The cell forked, and this is the child at the end of its code: the kernel is the parent's.

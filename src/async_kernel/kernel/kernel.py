@@ -31,6 +31,7 @@ from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.kernel.subshells import Subshells
 from async_kernel.kernel.task_tree import tree_of
 from async_kernel.kernel.thread_cells import ThreadCells
+from async_kernel.kernel.watchdog import Watchdog
 from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.protocol.errors import RequestError, error_content
@@ -79,6 +80,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         shell: the main shell.
         main: the lane of the main shell.
         interrupts_by_signal: whether the SIGINT handler is ours and cells run in the main thread.
+        embedded: it is part of a program, whose loop the cells share.
         accepts_shutdown: False in a program that does not let its clients stop it.
         carrier_drop_counts: what the wire has lost or refused, by kind; a dict of ints.
         refused: requests that were refused because too many waited.
@@ -125,6 +127,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.began = time.monotonic()
         self.backend = backend
         self.ports: Mapping[str, Any] = {}
+        self.embedded = False
         self.accepts_shutdown = True
         self.carrier_drop_counts: Callable[[], dict[str, int]] = dict
         self.refused = 0
@@ -142,7 +145,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._process: psutil.Process | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self.show_error)
-        self._comm_lane = Lane("comms", self._serve_in_loop)
+        self.watchdog = Watchdog(self)
+        self.comm_lane = Lane("comms", self._serve_in_loop)
         self.questions = Questions(self, self._serve_now, self._serve_in_loop)
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -177,7 +181,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         history = getattr(self.shell, "run_history", None)
         if history is not None:
             await self._lanes.start(history)
-        for lane in (*self.questions.runners(), self._comm_lane.run):
+        for lane in (*self.questions.runners(), self.comm_lane.run):
             await self._lanes.start(lane)
         self.started = True  # before the first cell, which may come at once and block
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
@@ -220,7 +224,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             case "shell":
                 self._submit_cell(request)
             case "comm":
-                self._queue(request, self._comm_lane)
+                self._queue(request, self.comm_lane)
+                self.watchdog.arm()
             case "helper" | "completer":
                 self._queue(request, self.questions.lanes[route.lane])
 
@@ -247,8 +252,11 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.threads.submit(request, mode)
         elif mode.kind == "task":
             lane.start_beside(request)
+            self.watchdog.arm()
         else:
             self._queue(request, lane.queue)
+            if self.watchdog.watches_all_cells:
+                self.watchdog.arm()
 
     def refuse(self, request: Request, exc: RequestError) -> None:
         """Answer a request that cannot be served with an error."""
@@ -276,7 +284,11 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     async def _serve_in_loop(self, request: Request) -> None:
         """Serve in the shell's loop with a handler of the table that may wait."""
         current_session.set(self.main.session)
-        await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
+        self.watchdog.handled = request
+        try:
+            await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
+        finally:
+            self.watchdog.handled = None
 
     async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:
         """Serve a cell on its shell lane, or beside it."""

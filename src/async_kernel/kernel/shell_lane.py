@@ -45,6 +45,7 @@ class ShellLane:
     Attributes:
         queue: the cells that wait.
         cells: those that run, the foreground cell and concurrent ones.
+        coming: the msg_ids of concurrent cells that have not begun.
         session: background tasks; there while :meth:`open` is.
         abort_until: requests received before this time (seconds of ``time.monotonic``) are aborted.
         last_parent: the header of the request that was served last.
@@ -64,6 +65,7 @@ class ShellLane:
         self._beside = beside
         self.queue = Lane(name or "main shell", self._serve)
         self.cells: set[Cell] = set()
+        self.coming: set[str] = set()
         self._beside_queue: deque[Request] = deque()
         self._after_begin: list[Request] = []
         self._serving = False
@@ -83,11 +85,13 @@ class ShellLane:
 
     async def serve_beside(self, request: Request) -> None:
         """Serve a cell in this loop beside the lane: a concurrent cell."""
+        self.coming.discard(request.msg_id)
         current_session.set(self.session)
         await self._serve_one(self, request, False)
 
     def start_beside(self, request: Request) -> None:
         """Start a concurrent cell as a task of this loop; from any thread, also before the lane serves."""
+        self.coming.add(request.msg_id)
         self._beside_queue.append(request)
         if self._serving:
             self.token.call_soon(self._start_queued_beside)
@@ -186,4 +190,4 @@ def _supervised(token: LoopToken, session: Session) -> AbstractAsyncContextManag
         return nullcontext()
     from async_kernel.shell.background.asyncio_tasks import supervised  # noqa: PLC0415 -- it imports asyncio
 
-    return supervised(session.failed)
+    return supervised(session.failed, session.foreign_tasks)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content
 
-__all__ = ["BLOCKED_S", "task_tree", "tree_of"]
+__all__ = ["BLOCKED_S", "first_line", "task_tree", "thread_stack", "tree_of"]
 
 BLOCKED_S = 1.0
 """Seconds after which a loop that has not turned counts as blocked."""
@@ -92,21 +92,22 @@ def _cell(cell: Cell, lane: ShellLane, *, stacks: bool) -> Node:
     return _node(
         cell.request.msg_id,
         "cell",
-        _first_line(cell.request),
+        first_line(cell.request),
         state,
         age=cell.elapsed,
         deadline=max(0.0, cell.timeout - cell.elapsed) if cell.timeout else None,
         cell=cell.request.msg_id,
-        where=_thread_stack(lane) if stacks and state == "blocking" else _where(cell.native) if stacks else [],
+        where=thread_stack(lane) if stacks and state == "blocking" else _where(cell.native) if stacks else [],
     )
 
 
 def _queued(request: Request) -> Node:
     age = time.monotonic() - request.received
-    return _node(request.msg_id, "cell", _first_line(request), "queued", age=age, cell=request.msg_id)
+    return _node(request.msg_id, "cell", first_line(request), "queued", age=age, cell=request.msg_id)
 
 
-def _first_line(request: Request) -> str:
+def first_line(request: Request) -> str:
+    """What a cell is called: the first line of its code that does not say how it runs."""
     code = request.content.get("code")
     lines = [line for line in code.splitlines() if line.strip()] if isinstance(code, str) else []
     if len(lines) > 1 and lines[0].startswith(("# task", "# thread", "%%")):
@@ -132,11 +133,11 @@ def _blocked(kernel: Kernel[Any]) -> Node | None:
         for cell in list(lane.cells):
             seconds = cell.gate.inside_for
             if seconds >= BLOCKED_S:
-                return {"seconds": round(seconds, 3), "cell": cell.request.msg_id, "stack": _thread_stack(lane)}
+                return {"seconds": round(seconds, 3), "cell": cell.request.msg_id, "stack": thread_stack(lane)}
     return None
 
 
-def _thread_stack(lane: ShellLane) -> list[Node]:
+def thread_stack(lane: ShellLane) -> list[Node]:
     """The frames of user code on the lane's thread, outermost first."""
     stacks = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- the documented way
     frame = stacks.get(lane.token.thread_id)

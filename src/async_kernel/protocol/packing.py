@@ -25,7 +25,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode("ascii")
+        return base64.b64encode(cast("bytes", value)).decode("ascii")
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):

@@ -14,14 +14,13 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
 import anyio
 
 from async_kernel.protocol.request import current_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, MutableMapping
 
     from async_kernel.protocol.request import Request
 
@@ -31,14 +30,16 @@ _ANYIO = str(Path(anyio.__file__).parent)
 
 
 @asynccontextmanager
-async def supervised(failed: Callable[[BaseException, Request | None], object]) -> AsyncGenerator[None]:
+async def supervised(
+    failed: Callable[[BaseException, Request | None], object], started_by: MutableMapping[Any, Request]
+) -> AsyncGenerator[None]:
     """While open, the tasks that cells start with asyncio belong to the session.
 
     Args:
         failed: told of an exception that nobody retrieved, with the request of the cell that started the task.
+        started_by: is given each task with that request; holds its keys weakly.
     """
     loop = asyncio.get_running_loop()
-    started_by: WeakKeyDictionary[asyncio.Task[Any], Request] = WeakKeyDictionary()
     running: set[asyncio.Task[Any]] = set()
     factory_before, handler_before = loop.get_task_factory(), loop.get_exception_handler()
 

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -236,6 +237,7 @@ class Session:
         nursery: starts them.
         tasks: those that run, by id.
         errors: the exceptions of those that failed, in order.
+        foreign_tasks: tasks that cells have started past the nursery (asyncio), with the request of each one's cell.
     """
 
     nursery: SessionNursery
@@ -244,6 +246,7 @@ class Session:
     def __init__(self, report: Callable[[BaseException, Request | None], object]) -> None:
         self.tasks: dict[str, BackgroundTask] = {}
         self.errors: list[BaseException] = []
+        self.foreign_tasks: WeakKeyDictionary[Any, Request] = WeakKeyDictionary()
         self._on_error: OnError = "report"
         self._report = report
         self._none_left = anyio.Event()

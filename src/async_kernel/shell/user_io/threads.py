@@ -12,6 +12,7 @@ from concurrent.futures import thread as pools
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from async_kernel.protocol.request import current_request
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
     from async_kernel.protocol.request import Request
 
-__all__ = ["threads_inherit_cells"]
+__all__ = ["started_by", "threads_inherit_cells"]
+
+started_by: WeakKeyDictionary[threading.Thread, Request] = WeakKeyDictionary()
+"""Threads that cells have started, and the request of each one's cell."""
 
 
 @contextmanager
@@ -76,3 +80,4 @@ def _adopt(thread: threading.Thread, request: Request) -> None:
         run()
 
     thread.run = run_for_cell
+    started_by[thread] = request
