@@ -134,13 +134,15 @@ def test_a_character_in_two_halves_is_put_together() -> None:
         assert (first, caught(*reader)) == ([], [("stdout", "é\ufffd\n")])
 
 
-def test_an_echo_goes_to_the_originals() -> None:
-    with capture() as (fds, written):
-        reader = reading(fds, echo=True)
+def test_an_echo_gets_what_is_read() -> None:
+    echoed: list[tuple[int, bytes]] = []
+    with capture() as (fds, _):
+        reader = reading(fds, echo=lambda index, data: echoed.append((index, data)))
         os.write(1, b"twice\n")
+        os.write(2, b"error\n")
         found = caught(*reader)
-        echoed = written()
-    assert (found, echoed) == ([("stdout", "twice\n")], b"twice\n")
+    assert found == [("stdout", "twice\n"), ("stderr", "error\n")]
+    assert echoed == [(0, b"twice\n"), (1, b"error\n")]
 
 
 def test_what_a_child_wrote_stands_before_what_comes_next() -> None:

@@ -96,11 +96,16 @@ class FdReader:
     Args:
         queue: where the text goes.
         parent: the header of the cell that is running, or ran last; None for none.
-        echo: whether what is read goes to the originals, too.
+        echo: gets what is read, too: 0 or 1 for stdout or stderr, and the bytes. It must not block.
     """
 
     def __init__(
-        self, fds: CapturedFds, queue: OutputQueue, parent: Callable[[], Parent], *, echo: bool = False
+        self,
+        fds: CapturedFds,
+        queue: OutputQueue,
+        parent: Callable[[], Parent],
+        *,
+        echo: Callable[[int, bytes], object] | None = None,
     ) -> None:
         self._fds = fds
         self._queue = queue
@@ -151,8 +156,8 @@ class FdReader:
                 return False
             if text := self._decoders[index].decode(data):
                 self._queue.write(_NAMES[index], text, self._parent(), wait=False)
-        if self._echo:
-            _write_all(self._fds.originals[index], data)
+        if self._echo is not None:
+            self._echo(index, data)
         return True
 
 

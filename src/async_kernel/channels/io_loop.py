@@ -8,14 +8,14 @@ Closing, in order: nobody reads requests → replies and output leave, for ``flu
 sockets close, ZMQ may go on sending for ``linger_ms`` → the heartbeat ends → the context terminates → socket files are
 removed → the thread ends, and so does ``run``. A failing channel cancels the others and leaves ``run`` as an exception.
 
-The log that is given must not write to what this loop reads (descriptors 1 and 2 while they are captured).
+The log that is given must not write to what this loop reads (descriptors 1 and 2 while they are captured), nor wait for
+a terminal (see :mod:`~async_kernel.channels.terminal`).
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -25,6 +25,7 @@ import zmq
 from async_kernel.channels import forked, iopub
 from async_kernel.channels.captured_fds import FdReader
 from async_kernel.channels.complaints import Complaints
+from async_kernel.channels.drop_counts import DropCounts
 from async_kernel.channels.heartbeat import serve_heartbeat
 from async_kernel.channels.output import Output, OutputQueue
 from async_kernel.channels.peers import Peers
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from async_kernel.channels.captured_fds import CapturedFds
+    from async_kernel.channels.terminal import Terminal
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import InputWaiter
     from async_kernel.transport.codec import Codec
@@ -52,25 +54,6 @@ if TYPE_CHECKING:
     Parent = Header | Mapping[str, Any] | None
 
 __all__ = ["DropCounts", "IOLoop", "IOSettings"]
-
-
-@dataclass(frozen=True, slots=True)
-class DropCounts:
-    """What was lost or refused since the start, for a client that asks.
-
-    Attributes:
-        stalled_clients: clients dropped, or passed over, because they took no output for the declared time.
-        output: messages that came, or were still waiting, when iopub had ended; and text that had no JSON form.
-        replies: replies whose client had gone.
-        bad_messages: what came in and was not a valid message, all channels.
-        stale_input: input replies that answered no question.
-    """
-
-    stalled_clients: int
-    output: int
-    replies: int
-    bad_messages: int
-    stale_input: int
 
 
 class _Channels:
@@ -95,7 +78,8 @@ class IOLoop:
         captured: descriptors to read (see :mod:`~async_kernel.channels.captured_fds`); whoever captured gives them
             back.
         current_parent: the header that captured text belongs to; called in any thread, with a lock held.
-        echo: whether captured text goes to the original descriptors, too.
+        terminal: where the log goes; served here.
+        echo: whether captured text goes to the terminal, too.
 
     Attributes:
         ports: as wished, then as bound.
@@ -118,6 +102,7 @@ class IOLoop:
         *,
         captured: CapturedFds | None = None,
         current_parent: Callable[[], Parent] = lambda: None,
+        terminal: Terminal | None = None,
         echo: bool = False,
     ) -> None:
         forked.watch()
@@ -127,7 +112,9 @@ class IOLoop:
         self._submit = submit
         self._log = log
         self._queue = OutputQueue(settings.iopub_limit_bytes)
-        self._fds = FdReader(captured, self._queue, current_parent, echo=echo) if captured is not None else None
+        self._terminal = terminal
+        echo_to = terminal.write if terminal is not None and echo else None
+        self._fds = FdReader(captured, self._queue, current_parent, echo=echo_to) if captured is not None else None
         self._complaints = {channel: Complaints(log, f"{channel} channel") for channel in Channel}
         self._channels: _Channels | None = None
         self._reading = True
@@ -341,6 +328,8 @@ class IOLoop:
                     helpers.start_soon(watcher.serve)
                 if self._fds is not None:
                     helpers.start_soon(self._fds.serve)
+                if self._terminal is not None:
+                    helpers.start_soon(self._terminal.serve)
                 async with trio.open_nursery() as owners:
                     for channel in (shell, control, stdin, publisher):
                         owners.start_soon(channel.serve)

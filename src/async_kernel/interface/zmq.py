@@ -15,7 +15,7 @@ import threading
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import trio
@@ -23,6 +23,7 @@ from traitlets import Bool, CaselessStrEnum, CFloat
 
 from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
+from async_kernel.channels.terminal import Terminal
 from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.connection import ConnectionFileMixin
@@ -137,6 +138,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 self.log,
                 captured=captured,
                 current_parent=self._last_parent,
+                terminal=self._terminal,
                 echo=not self.quiet,
             )
             self.kernel = self.kernel_class(
@@ -286,19 +288,15 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         """Read what is written to descriptors 1 and 2, and let the log go on writing to the terminal itself."""
         with ExitStack() as stack:
             fds = stack.enter_context(captured_fds())
-            terminal = stack.enter_context(
-                open(fds.originals[1], "w", encoding="utf-8", errors="replace", closefd=False)
-            )
+            self._terminal = terminal = Terminal(fds.originals)
+            stack.callback(terminal.close)
             handlers: list[Any] = self.log.handlers
             for handler in handlers:
                 if getattr(handler, "stream", None) is sys.stderr:
                     stack.callback(handler.setStream, handler.stream)
-                    handler.setStream(terminal)
+                    handler.setStream(terminal.stream(1))
             if not self.quiet:
-                out = stack.enter_context(
-                    open(fds.originals[0], "w", encoding="utf-8", errors="replace", closefd=False)
-                )
-                self._echo = out, terminal
+                self._echo = terminal.stream(0, patient=True), terminal.stream(1, patient=True)
             yield fds
 
     @contextmanager
@@ -311,7 +309,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         with user_io(wire, fallback=self._last_parent, fds=(1, 2), echo=self._echo):
             yield
 
-    _echo: tuple[TextIO, TextIO] | None = None
+    _terminal: Terminal | None = None
+    _echo: tuple[Any, Any] | None = None
 
     def _last_parent(self) -> Header | None:
         return self.kernel.last_parent()
@@ -353,6 +352,8 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         """The last resort, when all messages are out: user code keeps a thread that cannot be ended otherwise."""
         self._remove_connection_file()
         end_children(self.closing.children_s, self.log)
+        if self._terminal is not None:
+            self._terminal.close()
         os._exit(1)
 
     # -- jupyter_client's client side, which a kernel has not ----------------------------------------------------

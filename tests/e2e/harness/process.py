@@ -36,9 +36,18 @@ class KernelProcess:
         connection_file: where it will be found.
         env: added to the environment.
         folder: where it runs and leaves its log.
+        terminal: a descriptor for its stdout and stderr, instead of the log.
     """
 
-    def __init__(self, command: Sequence[str], connection_file: Path, *, env: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        connection_file: Path,
+        *,
+        env: Mapping[str, str],
+        folder: Path,
+        terminal: int | None = None,
+    ) -> None:
         self.command = list(command)
         self.connection_file = connection_file
         self._log = folder / f"kernel-{uuid.uuid4().hex[:8]}.log"
@@ -49,7 +58,7 @@ class KernelProcess:
             self.popen = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=log if terminal is None else terminal,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **env},
                 cwd=folder,
@@ -157,6 +166,7 @@ def start_kernel(
     env: Mapping[str, str] | None = None,
     writes_file: bool = False,
     edit: Callable[[Path], object] | None = None,
+    terminal: int | None = None,
 ) -> KernelProcess:
     """Start the kernel under test by its kernelspec.
 
@@ -166,6 +176,7 @@ def start_kernel(
         writes_file: whether the kernel chooses its ports and writes the connection file, as when a user starts it;
             otherwise it finds one, as when a client starts it.
         edit: called with that file before it starts.
+        terminal: a descriptor for its stdout and stderr, instead of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"connection-{uuid.uuid4().hex[:8]}.json"
@@ -177,7 +188,8 @@ def start_kernel(
         if edit is not None:
             edit(path)
     environment = {**subject.spec.get("env", {}), "JPY_PARENT_PID": str(os.getpid()), **(env or {})}
-    return KernelProcess([*subject.command(str(path)), *options], path, env=environment, folder=folder)
+    command = [*subject.command(str(path)), *options]
+    return KernelProcess(command, path, env=environment, folder=folder, terminal=terminal)
 
 
 def free_ports(number: int) -> list[int]:
