@@ -167,7 +167,7 @@ def abort(kernel: Kernel[Any], request: Request, *, cause: str | None = None, re
     """
     token = current_request.set(request)
     try:
-        with kernel.busy(request):
+        with kernel.serving.busy(request):
             _reply_aborted(kernel, request, cause, reason)
     finally:
         current_request.reset(token)

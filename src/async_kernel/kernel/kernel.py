@@ -7,11 +7,10 @@ this order, whatever its handler does.
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
@@ -27,6 +26,7 @@ from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
 from async_kernel.kernel.questions import Questions
 from async_kernel.kernel.requests import REQUESTS
 from async_kernel.kernel.run_mode import run_mode_of
+from async_kernel.kernel.serving import Serving
 from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.kernel.subshells import Subshells
 from async_kernel.kernel.task_tree import tree_of
@@ -37,20 +37,18 @@ from async_kernel.lifetime.late_import import late_import
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
-from async_kernel.shell.background.names import current_session
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
-from async_kernel.typing import Backend, MsgType
+from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from types import FrameType
 
     import psutil
 
     from async_kernel.kernel.comms import KernelCommManager
-    from async_kernel.kernel.helper import HelperLane
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
@@ -83,7 +81,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         embedded: it is part of a program, whose loop the cells share.
         accepts_shutdown: False in a program that does not let its clients stop it.
         carrier_drop_counts: what the wire has lost or refused, by kind; a dict of ints.
-        refused: requests that were refused because too many waited.
+        serving: how requests are served.
         flush_output: called after each cell: lets out what C code still buffers, where the kernel reads it.
         pid: of the process that the kernel belongs to; a fork has another.
     """
@@ -130,7 +128,6 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.embedded = False
         self.accepts_shutdown = True
         self.carrier_drop_counts: Callable[[], dict[str, int]] = dict
-        self.refused = 0
         self.flush_output: Callable[[], object] = bool
         self.interrupts_by_signal = False
         self.started = False
@@ -139,6 +136,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._stop = stop
         self._barrier = barrier
         self._spawn = spawn
+        self.serving = Serving(self)
         self.subshells = Subshells(self)
         self.threads = ThreadCells(self)
         self.beside = TasksBeside()
@@ -146,8 +144,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self.show_error)
         self.watchdog = Watchdog(self)
-        self.comm_lane = Lane("comms", self._serve_in_loop)
-        self.questions = Questions(self, self._serve_now, self._serve_in_loop)
+        self.comm_lane = Lane("comms", self.serving.in_loop)
+        self.questions = Questions(self, self.serving.now, self.serving.in_loop)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -198,14 +196,14 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         for lane in self.lanes():
             for cell in list(lane.cells):
                 self.reply_cut_short(cell)
-                self._status("idle", cell.request)
+                self.serving.status("idle", cell.request)
             for request in lane.queue.take_queued():
                 execution.abort(self, request)
         for request, restart in self._shutdowns:
             content: Content = {"status": "ok", "restart": restart}
             self.wire.reply(request, content)
             self.wire.publish("shutdown_reply", content, parent=request.header)
-            self._status("idle", request)
+            self.serving.status("idle", request)
         self._shutdowns.clear()
 
     # -- requests --------------------------------------------------------------------------------------------
@@ -214,39 +212,26 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Take a request; called in the thread that read it, never waits for user code."""
         route = REQUESTS.get(request.msg_type)
         if route is None:
-            self.log.warning("A client sent a message of unknown type %r; it was not served.", request.msg_type)
-            with self.busy(request):
-                return
+            self.serving.unknown(request)
+            return
         self.questions.note(request)
         match route.lane:
             case "here":
-                self._serve_now(request)
+                self.serving.now(request)
             case "shell":
                 self._submit_cell(request)
             case "comm":
-                self._queue(request, self.comm_lane)
+                self.serving.queue(request, self.comm_lane)
                 self.watchdog.arm()
             case "helper" | "completer":
-                self._queue(request, self.questions.lanes[route.lane])
-
-    def _queue(self, request: Request, lane: Lane | HelperLane) -> None:
-        """Let a request wait for its lane, unless too many do: memory has an end, and a client can be told."""
-        if len(lane) < self.max_waiting:
-            lane.submit(request)
-            return
-        self.refused += 1
-        msg = f"{len(lane)} requests wait already, and this one was not taken; send it again when some are answered"
-        if self.refused == 1:  # who floods the kernel shall not flood the log
-            self.log.warning("Requests are refused: %s", msg)
-        with self.busy(request):
-            self._answer(request, self._error_reply(request, RequestError(msg)))
+                self.serving.queue(request, self.questions.lanes[route.lane])
 
     def _submit_cell(self, request: Request) -> None:
         try:
             lane = self.main if request.subshell_id is None else self.subshells.get(request.subshell_id)
             mode = run_mode_of(request)
         except RequestError as exc:
-            self.refuse(request, exc)
+            self.serving.refuse(request, exc)
             return
         if mode.kind == "thread":
             self.threads.submit(request, mode)
@@ -254,95 +239,15 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             lane.start_beside(request)
             self.watchdog.arm()
         else:
-            self._queue(request, lane.queue)
+            self.serving.queue(request, lane.queue)
             if self.watchdog.watches_all_cells:
                 self.watchdog.arm()
 
-    def refuse(self, request: Request, exc: RequestError) -> None:
-        """Answer a request that cannot be served with an error."""
-        with self.busy(request):
-            self._answer(request, self._error(request, exc))
-
-    def _serve_now(self, request: Request) -> None:
-        """Serve in this thread; a handler that waits goes on as a task beside the shell's loop."""
-        handler = REQUESTS[request.msg_type].handler
-        if inspect.iscoroutinefunction(handler):
-            self.beside.start_soon(self._serve_waiting, request, handler)
-            return
-        token = current_request.set(request)
-        self._status("busy", request)
-        try:
-            self._answer(request, handler(self, request))  # pyright: ignore[reportArgumentType] -- it does not wait
-        except BaseException as exc:  # noqa: BLE001 -- a fault of a handler, or a SystemExit of user code that it
-            # calls, is an error reply: the kernel lives. Nothing here is cancelled.
-            self._answer(request, self._error(request, exc))
-        finally:
-            if not self._is_deferred(request):
-                self._status("idle", request)
-            current_request.reset(token)
-
-    async def _serve_in_loop(self, request: Request) -> None:
-        """Serve in the shell's loop with a handler of the table that may wait."""
-        current_session.set(self.main.session)
-        self.watchdog.handled = request
-        try:
-            await self._serve_waiting(request, REQUESTS[request.msg_type].handler)
-        finally:
-            self.watchdog.handled = None
-
     async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:
         """Serve a cell on its shell lane, or beside it."""
-        await self._serve_waiting(
+        await self.serving.waiting(
             request, lambda kernel, request: execution.execute(kernel, lane, request, foreground=foreground)
         )
-
-    async def _serve_waiting(self, request: Request, handler: Callable[[Kernel[Any], Request], Any]) -> None:
-        token = current_request.set(request)
-        self._status("busy", request)
-        try:
-            content = handler(self, request)
-            if inspect.isawaitable(content):
-                content = await content
-            self._answer(request, content)
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as exc:  # noqa: BLE001 -- as above; user code may raise SystemExit where it is not asked
-            self._answer(request, self._error(request, exc))
-        finally:
-            self._status("idle", request)
-            current_request.reset(token)
-
-    def _answer(self, request: Request, content: Content | None) -> None:
-        if content is not None:
-            buffers = content.pop("buffers", None) or ()
-            self.wire.reply(request, content, buffers=buffers)
-
-    def _error(self, request: Request, exc: BaseException) -> Content | None:
-        if isinstance(exc, RequestError):
-            self.log.warning("%s", exc)
-        else:
-            self.log.error("The handler of %s failed", request.msg_type, exc_info=exc)
-        return self._error_reply(request, exc)
-
-    def _error_reply(self, request: Request, exc: BaseException) -> Content | None:
-        if not request.msg_type.endswith("_request"):
-            return None
-        content = error_content(exc)
-        if request.msg_type == MsgType.execute_request:
-            self.wire.publish("error", content, parent=request.header)  # what a notebook shows
-        return {"status": "error", **content}
-
-    @contextmanager
-    def busy(self, request: Request) -> Generator[None]:
-        """``busy`` before and ``idle`` after, for ``request``."""
-        self._status("busy", request)
-        try:
-            yield
-        finally:
-            self._status("idle", request)
-
-    def _status(self, state: str, request: Request | None) -> None:
-        self.wire.publish("status", {"execution_state": state}, parent=request.header if request else None)
 
     def barrier(self, then: Callable[[], object]) -> None:
         """Call ``then`` once every request that has arrived is submitted."""
@@ -381,7 +286,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def drop_counts(self) -> dict[str, int]:
         """What was lost or refused since the start, by kind: see :class:`~async_kernel.channels.io_loop.DropCounts`."""
-        return {**self.carrier_drop_counts(), "refused_requests": self.refused}
+        return {**self.carrier_drop_counts(), "refused_requests": self.serving.refused}
 
     @property
     def kernel_info(self) -> Content:
@@ -455,7 +360,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Stop the interface; from any thread."""
         self._stop()
 
-    def _is_deferred(self, request: Request) -> bool:
+    def answers_at_the_end(self, request: Request) -> bool:
+        """Whether it is a shutdown_request that waits for the end."""
         return any(request is waiting for waiting, _ in self._shutdowns)
 
     def last_parent(self) -> Header | None:

@@ -48,7 +48,7 @@ class ThreadCells:
             self._kernel.beside.start_soon(self._run_alone, request, backend)
         elif (there := self._backends.setdefault(mode.name, backend)) is not backend:
             error = RequestError(f"the thread {mode.name!r} runs {there.value}; name another for {backend.value}")
-            self._kernel.refuse(request, error)
+            self._kernel.serving.refuse(request, error)
         elif mode.name in self._lanes:
             self._lanes[mode.name].queue.submit(request)
         else:

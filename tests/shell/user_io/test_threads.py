@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from async_kernel.protocol.request import Request, current_request
-from async_kernel.shell.user_io.threads import threads_inherit_cells
+from async_kernel.shell.user_io.threads import started_by, threads_inherit_cells
 from tests.fakes import request
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def test_the_work_of_a_pool_belongs_to_the_cell_that_submits_it() -> None:
         futures += [pool.submit(current_request.get)]
         assert [future.result() for future in futures] == [first, second, None]
         assert list(mapped) == [second, second]
+
+
+@pytest.mark.anyio
+async def test_an_idle_worker_of_anyio_is_nobodys() -> None:
+    with cell(request("execute_request")) as mine:
+        assert await anyio.to_thread.run_sync(current_request.get) is mine
+    assert mine not in started_by.values()
 
 
 def test_errors_of_the_work_are_its_futures() -> None:

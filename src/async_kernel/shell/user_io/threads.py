@@ -60,7 +60,8 @@ def threads_inherit_cells() -> Generator[None]:
 
 def _is_worker(thread: threading.Thread) -> bool:
     """Whether it is a pool's: it will do the work of other cells, too, and of nobody's."""
-    return getattr(thread, "_target", None) is getattr(pools, "_worker", pools)
+    made_by_anyio = type(thread).__module__.startswith("anyio.")  # its pool on asyncio; trio's makes no such threads
+    return made_by_anyio or getattr(thread, "_target", None) is getattr(pools, "_worker", pools)
 
 
 def _work_for(request: Request, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
