@@ -240,6 +240,19 @@ async def test_what_a_channel_raises_leaves_run() -> None:
             await anyio.sleep_forever()
 
 
+async def test_what_is_to_be_started_after_a_failure_is_not() -> None:
+    async def crash() -> None:
+        msg = "crash"
+        raise ValueError(msg)
+
+    with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="crash"), flatten_subgroups=True):
+        async with running() as rig:
+            rig.io.start_soon(crash)
+            while True:
+                rig.io.start_soon(anyio.lowlevel.checkpoint)
+                await anyio.lowlevel.checkpoint()
+
+
 async def test_a_port_in_use_is_one_clear_error() -> None:
     for channel in ("hb", "shell", "iopub", "stdin", "control"):
         with sockets.create_server(("127.0.0.1", 0)) as other:

@@ -17,6 +17,7 @@ from tests.fakes import RecordingWire, execute, request
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.cell import Cell
 
 
@@ -44,13 +45,16 @@ class FakeInterface(Configurable):
 
 
 @asynccontextmanager
-async def running_kernel(**functions: Any) -> AsyncGenerator[tuple[Kernel[Any], RecordingWire]]:
+async def running_kernel(*early: Request, **functions: Any) -> AsyncGenerator[tuple[Kernel[Any], RecordingWire]]:
+    """A kernel that serves; ``early`` are requests that come before there is a shell."""
     interface = FakeInterface()
     slot.take(interface)
     try:
         stopped = anyio.Event()
         kernel: Kernel[Any] = Kernel(shell_class=ScriptShell, stop=stopped.set)
         wire = RecordingWire()
+        for asked in early:
+            kernel.submit(asked)
         async with kernel.running(wire):
             kernel.shell.functions = functions  # type: ignore[attr-defined]
             await kernel.serve()

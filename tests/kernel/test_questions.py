@@ -158,3 +158,9 @@ def _submitted(kernel: Any, asked: Any) -> Any:
     submit: Callable[[Any], None] = kernel.submit
     submit(asked)
     return asked
+
+
+async def test_questions_that_arrive_before_there_is_a_shell_are_answered() -> None:
+    asked = request("is_complete_request", code="1")
+    async with running_kernel(asked) as (_, wire):
+        assert (await wire.reply_to(asked)).content["status"] == "ok"

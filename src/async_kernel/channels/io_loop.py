@@ -278,6 +278,7 @@ class IOLoop:
             try:
                 await self._serve_channels(tasks, announce)
             finally:
+                self._closing = True  # also where a channel has failed: nothing is started any more
                 # All is closed. Tasks of others may keep this loop from ending, but not the last act.
                 if self.last_act is not None:
                     self.last_act()

@@ -30,13 +30,16 @@ class HelperLane:
     Args:
         serve: answers a request; must not raise.
         name: of the thread.
+
+    Attributes:
+        stopping: whether the lane is to end, also while other work runs.
     """
 
     def __init__(self, serve: Callable[[Request], None], name: str = "helper") -> None:
         self._serve = serve
         self._name = name
         self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
-        self._stopping = False
+        self.stopping = False
 
     def __len__(self) -> int:
         return self._queue.qsize()
@@ -47,7 +50,7 @@ class HelperLane:
 
     def call_soon(self, fn: Callable[[], object]) -> None:
         """Queue other work, which must not raise; from any thread, also before the lane runs."""
-        self._queue.put(lambda: None if self._stopping else fn())
+        self._queue.put(lambda: None if self.stopping else fn())
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
@@ -59,5 +62,5 @@ class HelperLane:
             work()
 
     def _stop(self) -> None:
-        self._stopping = True
+        self.stopping = True
         self._queue.put(None)

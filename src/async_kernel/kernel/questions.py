@@ -70,8 +70,7 @@ class Questions:
             self._warmed = True
             completer = self.lanes["completer"]
             if isinstance(completer, HelperLane):
-                for step in self._kernel.shell.warm_up():
-                    completer.call_soon(partial(self._try, step))
+                completer.call_soon(partial(self._warm_up, completer))
 
     def is_superseded(self, request: Request) -> bool:
         """Whether its client has asked for another completion since; asked once, when its turn has come."""
@@ -81,8 +80,12 @@ class Questions:
         del self._latest[session]
         return False
 
-    def _try(self, step: Callable[[], object]) -> None:
+    def _warm_up(self, completer: HelperLane) -> None:
+        """In the completer's thread: requests may arrive before there is a shell, but none is served then."""
         try:
-            step()
+            for step in self._kernel.shell.warm_up():
+                if completer.stopping:
+                    break
+                step()
         except Exception:
             self._kernel.log.debug("The completer could not be warmed up", exc_info=True)
