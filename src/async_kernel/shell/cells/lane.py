@@ -7,13 +7,15 @@ wants to abort what waits may take all of it at once (:meth:`Lane.take_queued`).
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
 
 from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.typing import MsgType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
 
 __all__ = ["Lane"]
+
+TURN_S: Final = 0.001
+"""Seconds that a row of requests other than cells may keep the loop's other tasks waiting: a dozen comm messages."""
 
 
 class Lane:
@@ -98,9 +103,15 @@ class Lane:
         self._token = current_loop_token()
         task_status.started()
         while True:
+            yielded = time.monotonic()
             while self._queue and not self._stopped:
-                await self._serve(self._queue.popleft())
-                await anyio.lowlevel.checkpoint()  # a row of synchronous cells must not starve the loop's other tasks
+                request = self._queue.popleft()
+                await self._serve(request)
+                # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each cell;
+                # between others, comm messages above all, one now and then is enough.
+                if request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S:
+                    await anyio.lowlevel.checkpoint()
+                    yielded = time.monotonic()
             self._wake = anyio.Event()
             if self._stopped or not self._queue:
                 await self._wake.wait()
