@@ -30,3 +30,10 @@ def test_the_first_is_logged_and_the_next_are_counted(log: logging.Logger, caplo
         ],
         7,
     )
+
+
+def test_what_is_only_told_is_not_counted(log: logging.Logger) -> None:
+    complaints = Complaints(log, "shell")
+    complaints.tell("a client has gone")
+    complaints.add("rubbish")
+    assert complaints.count == 1

@@ -34,8 +34,12 @@ class Complaints:
         self.count = 0
 
     def add(self, what: object) -> None:
-        """Count one, and log it if it is time to."""
+        """Count something bad that came in, and log it if it is time to."""
         self.count += 1
+        self.tell(what)
+
+    def tell(self, what: object) -> None:
+        """Log something else, if it is time to."""
         now = self._clock()
         if now - self._last < QUIET_S:
             self._withheld += 1

@@ -200,7 +200,7 @@ class IOPub:
                 frames = self._codec.encode("stream", content, parent=parent, identity=(b"stream." + name.encode(),))
             except LocalError as exc:
                 self.losses.unsendable += 1
-                self._complaints.add(f"output to {name} was lost: {exc}")
+                self._complaints.tell(f"output to {name} was lost: {exc}")
             else:
                 await self._send(frames)
             self._queue.sent(len(chunk))
@@ -233,7 +233,7 @@ class IOPub:
 
     def _note_dropped(self, what: str) -> None:
         self.losses.clients += 1
-        self._complaints.add(what)
+        self._complaints.tell(what)
 
     # ---- subscribers
 

@@ -134,7 +134,7 @@ class Stdin:
             except zmq.ZMQError as exc:
                 if exc.errno != zmq.EHOSTUNREACH:
                     raise
-                self._complaints.add("a cell asks for input; waiting for its client to connect its stdin channel")
+                self._complaints.tell("a cell asks for input; waiting for its client to connect its stdin channel")
 
     def _read_replies(self) -> None:
         while (frames := self._socket.try_receive()) is not None:
