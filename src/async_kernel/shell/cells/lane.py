@@ -107,8 +107,8 @@ class Lane:
             while self._queue and not self._stopped:
                 request = self._queue.popleft()
                 await self._serve(request)
-                # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each cell;
-                # between others, comm messages above all, one now and then is enough.
+                # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each
+                # cell; between others, comm messages above all, one now and then is enough.
                 if request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S:
                     await anyio.lowlevel.checkpoint()
                     yielded = time.monotonic()
