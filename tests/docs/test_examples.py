@@ -98,11 +98,11 @@ def test_a_program_opens_itself_to_a_client(program: list[str], environment: dic
 
 @pytest.fixture
 def client(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> Generator[BlockingKernelClient]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    write_kernel_spec(folder=tmp_path / "kernels", name="async-trio", backend="trio")
+    write_kernel_spec(folder=tmp_path / "kernels", name="async-trio", backend=backend)
     specs = KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")], ensure_native_kernel=False)
     manager = KernelManager(kernel_name="async-trio", kernel_spec_manager=specs)
     manager.start_kernel()
@@ -116,12 +116,20 @@ def client(
         manager.shutdown_kernel()
 
 
-@pytest.mark.parametrize("file", sorted({block.file for block in PYTHON if block.how == "cell"}))
-def test_cells_run_in_one_kernel(file: str, client: BlockingKernelClient) -> None:
-    cells = [block for block in PYTHON if (block.file, block.how) == (file, "cell")]
+def files_of_cells() -> list[tuple[str, str]]:
+    """The files that have cells, on each backend; those that name no backend speak of trio."""
+    on_trio = {block.file for block in PYTHON if block.how == "cell"}
+    on_asyncio = {block.file for block in PYTHON if block.how == "asyncio"}
+    return [*((file, "trio") for file in sorted(on_trio)), *((file, "asyncio") for file in sorted(on_asyncio))]
+
+
+@pytest.mark.parametrize(("file", "backend"), files_of_cells())
+def test_cells_run_in_one_kernel(file: str, backend: str, client: BlockingKernelClient) -> None:
+    cells = [block for block in PYTHON if block.file == file and block.how in ("cell", "fails", backend)]
     replies = [client.execute_interactive(block.code, timeout=PATIENCE)["content"] for block in cells]
 
-    assert [(reply["status"], reply.get("evalue")) for reply in replies] == [("ok", None)] * len(cells)
+    outcomes = [(block.line, reply.get("ename", "ok")) for block, reply in zip(cells, replies, strict=True)]
+    assert outcomes == [(block.line, block.name or "ok") for block in cells]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -137,7 +145,7 @@ def test_a_command_runs(line: str, environment: dict[str, str], tmp_path: Path) 
 
 
 def test_every_block_of_python_is_run() -> None:
-    assert {block.how for block in PYTHON} <= {"program", "cell", "file"}
+    assert {block.how for block in PYTHON} <= {"program", "cell", "file", "trio", "asyncio", "fails"}
     assert len(PYTHON) >= 8
 
 
