@@ -126,7 +126,10 @@ def test_its_errors_are_shown_from_its_own_code_on(rpn: Client) -> None:
 
 
 def test_what_waits_behind_its_errors_is_aborted(rpn: Client) -> None:
-    cells = [rpn.start("x"), rpn.start("1")]
+    cells = [rpn.start("? x"), rpn.start("1")]
+    rpn.question(cells[0])
+    rpn.request("kernel_info_request")  # behind the second cell, which waits now
+    rpn.answer("5")
     assert [rpn.result(cell).status for cell in cells] == ["error", "aborted"]
 
 
