@@ -6,7 +6,9 @@ messaging protocol (https://jupyter-client.readthedocs.io/en/stable/messaging.ht
 
 from __future__ import annotations
 
+import ast
 import enum
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
@@ -23,6 +25,7 @@ __all__ = [
     "Hosts",
     "Job",
     "Message",
+    "MsgHeader",
     "MsgType",
     "NoValue",
     "RunMode",
@@ -88,6 +91,46 @@ class RunMode(enum.StrEnum):
 
     __hash__ = str.__hash__
 
+    @classmethod
+    def to_runmode(cls, value: object, default: Any = None) -> Any:
+        """What a text asks for: ``# task``, ``thread``, ``# thread name=worker backend=asyncio``.
+
+        Returns:
+            a mode; the :class:`CallerCreateOptions` of a thread that has some; ``default``, if it asks for nothing.
+
+        Raises:
+            ValueError: if it asks for options that do not exist, or has no ``name`` among them.
+        """
+        if not isinstance(value, str):
+            return default
+        line = str.__str__(value) if isinstance(value, cls) else value.split("\n", 1)[0].strip()
+        for mode in cls:
+            if mode == line:
+                return mode
+        word, _, rest = line.lstrip("# ").partition(" ")
+        if word != cls.thread.value or "=" not in rest:
+            return default
+        return cls.line_to_options(rest)
+
+    @staticmethod
+    def line_to_options(line: str) -> CallerCreateOptions:
+        """Read ``name=worker backend=asyncio``: the options of a thread, by the rules of a POSIX shell.
+
+        Raises:
+            ValueError: if there is no such option, its value is none, or there is no ``name`` among them.
+        """
+        options: dict[str, Any] = {}
+        for word in shlex.split(line):
+            name, equals, text = word.partition("=")
+            if not equals or name not in _THREAD_OPTIONS:
+                msg = f"{word!r} is no option of a thread; it can have {', '.join(f'{n}=' for n in _THREAD_OPTIONS)}"
+                raise ValueError(msg)
+            options[name] = _THREAD_OPTIONS[name](text)
+        if options and not options.get("name"):
+            msg = f"{line!r} has options but no name="
+            raise ValueError(msg)
+        return options  # pyright: ignore[reportReturnType] -- checked above
+
 
 class Tags(enum.StrEnum):
     """Tags of a cell that the kernel acts on; those that end in ``=`` have a value.
@@ -110,6 +153,41 @@ class Tags(enum.StrEnum):
         return not self == other
 
     __hash__ = str.__hash__
+
+    @staticmethod
+    def get_string(tag: str, default: str = "") -> str:
+        """The value of a tag ``name=value``; ``default`` if it has none."""
+        return str.__str__(tag).partition("=")[2].strip() or default
+
+    @staticmethod
+    def get_bool(tag: str, default: bool = True) -> bool:
+        """The value of a tag ``name=value`` as a bool; ``default`` if it has none.
+
+        Raises:
+            ValueError: if the value is no bool.
+        """
+        text = Tags.get_string(tag).lower()
+        if text and text not in _BOOLS:
+            msg = f"The tag {str.__str__(tag)!r} must have the value true or false."
+            raise ValueError(msg)
+        return _BOOLS.get(text, default)
+
+    @staticmethod
+    def get_float(tag: str, default: float = 0.0) -> float:
+        """The value of a tag ``name=value`` as a number; ``default`` if it has none.
+
+        Raises:
+            ValueError: if the value is no number.
+        """
+        text = Tags.get_string(tag)
+        try:
+            return float(text) if text else default
+        except ValueError:
+            msg = f"The tag {str.__str__(tag)!r} must have a number as its value."
+            raise ValueError(msg) from None
+
+
+_BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def _tag_name(tag: str) -> str:
@@ -168,6 +246,9 @@ class Header(TypedDict):
     msg_type: str
     version: str
     subshell_id: NotRequired[str | None]
+
+
+MsgHeader = Header
 
 
 class Message(TypedDict):
@@ -231,3 +312,21 @@ class CallerCreateOptions(TypedDict, total=False):
     protected: bool
     log: logging.Logger
     no_debug: bool
+
+
+def _literal_bool(text: str) -> bool:
+    value = ast.literal_eval(text)
+    if not isinstance(value, bool):
+        msg = f"{text!r} must be True or False"
+        raise ValueError(msg)  # noqa: TRY004 -- the text is wrong
+    return value
+
+
+_THREAD_OPTIONS: dict[str, Any] = {
+    "name": str,
+    "backend": Backend,
+    "backend_options": ast.literal_eval,
+    "protected": _literal_bool,
+    "no_debug": _literal_bool,
+}
+"""The options that a line can have, and how their values are read."""

@@ -21,12 +21,13 @@ from async_kernel.protocol import tags as cell_tags
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background.names import current_session
+from async_kernel.shell.running.runs import current_run
 from async_kernel.shell.user_io.diverting import diverted
 from async_kernel.slot import slot
 from async_kernel.typing import NoValue, NoValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Mapping
 
     from async_kernel.kernel import Kernel
     from async_kernel.shell.ipshell import IPShell
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LAUNCHED_BY_DEBUGPY",
+    "apply_settings",
     "error_to_content",
     "get_cell_id",
     "get_ipython",
@@ -48,6 +50,9 @@ __all__ = [
     "redirect_output",
     "redirect_stderr",
     "redirect_stdout",
+    "setattr_nested",
+    "show_result",
+    "show_result_enabled",
     "subshell_context",
 ]
 
@@ -67,7 +72,7 @@ def get_kernel() -> Kernel[Any]:
     Raises:
         RuntimeError: if there is none.
     """
-    kernel = getattr(slot.get(), "kernel", None)
+    kernel = _kernel()
     if kernel is None:
         msg = "There is no kernel in this process, or it has not started yet."
         raise RuntimeError(msg)
@@ -76,8 +81,14 @@ def get_kernel() -> Kernel[Any]:
 
 def get_ipython() -> IPShell[Any] | None:
     """The IPython shell of the kernel of this process; None if there is no kernel, or its shell is another one."""
-    shell = getattr(getattr(slot.get(), "kernel", None), "shell", None)
+    shell = getattr(_kernel(), "shell", None)
     return shell if shell is not None and hasattr(shell, "run_cell") else None
+
+
+def _kernel() -> Kernel[Any] | None:
+    """The kernel, if it has been made; looking at it must not make it."""
+    interface = slot.get()
+    return None if interface is None else cast("dict[str, Any]", vars(interface)).get("kernel")
 
 
 # -- the request that is being served --------------------------------------------------------------------
@@ -221,6 +232,70 @@ def redirect_stderr(stream: S, /) -> Generator[S]:
     """As :func:`redirect_stdout`, for ``sys.stderr``."""
     with diverted("stderr", stream):
         yield stream
+
+
+def show_result(show: bool = True, /) -> None:
+    """Say whether the value of this cell's last expression is shown, whether or not it ends with ``;``.
+
+    Raises:
+        LookupError: outside a cell of an IPython shell.
+    """
+    run = current_run.get()
+    if run is None:
+        msg = "No cell runs in this context."
+        raise LookupError(msg)
+    run.shows_result = show
+
+
+def show_result_enabled() -> bool:
+    """Whether the value of this cell's last expression will be shown, as far as :func:`show_result` decides it."""
+    run = current_run.get()
+    return run is not None and not run.silent and run.shows_result is not False
+
+
+# -- settings --------------------------------------------------------------------------------------------
+
+
+def setattr_nested(obj: object, name: str, value: object) -> dict[str, Any]:
+    """Set an attribute that exists, of ``obj`` or of something in it.
+
+    Args:
+        obj: what has it.
+        name: with dots for what is further in: ``kernel.shell.timeout``.
+        value: text that is given to a trait is read as on the command line.
+
+    Returns:
+        the name, and the value that the attribute has now.
+
+    Raises:
+        AttributeError: if there is no such attribute.
+        traitlets.TraitError: if a trait does not take the value.
+    """
+    *path, last = name.split(".")
+    for part in path:
+        obj = getattr(obj, part)
+    before: Any = getattr(obj, last)
+    trait: Any = getattr(type(obj), "_traits", {}).get(last)
+    if trait is not None and isinstance(value, str) and not isinstance(before, str):
+        value = trait.from_string(value)
+    setattr(obj, last, value)
+    return {name: getattr(obj, last)}
+
+
+def apply_settings(obj: object, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Set several attributes as :func:`setattr_nested` does, in their order.
+
+    Returns:
+        the names, and the values that the attributes have now.
+
+    Raises:
+        AttributeError: if there is no such attribute; those before it have been set.
+        traitlets.TraitError: if a trait does not take the value.
+    """
+    applied: dict[str, Any] = {}
+    for name, value in settings.items():
+        applied |= setattr_nested(obj, name, value)
+    return applied
 
 
 # -- errors and debuggers --------------------------------------------------------------------------------

@@ -21,13 +21,16 @@ from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
 
 from async_kernel.arguments import without_leftovers
+from async_kernel.common import Fixed
 from async_kernel.interface import garbage
+from async_kernel.interface.callers import InterfaceCallers
 from async_kernel.interface.messages import Publication, extract_header, make_message, make_publication
 from async_kernel.interface.options import StrictLoader
 from async_kernel.interface.own_loop import OwnLoop, StoppedEarlyError
 from async_kernel.interface.settings import ClosingSettings
 from async_kernel.interface.surroundings import default_backend, make_run_settings, path_restored, set_default_env
 from async_kernel.interface.traits import DictValueLiteralEval
+from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
 from async_kernel.slot import HasInterface, configurable_classes, slot
@@ -108,7 +111,10 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
     }
 
     last_interrupt_frame: Any = None
-    kernel: Kernel[Self]
+    kernel: Fixed[BaseInterface[Any], Kernel[Any]] = Fixed(lambda made: made["owner"]._make_kernel())  # noqa: SLF001
+    """What serves requests; made when it is first looked at."""
+    callers: Fixed[BaseInterface[Any], InterfaceCallers] = Fixed(InterfaceCallers)
+    """By channel, shell or control: loops that functions can be called in, once the interface is entered."""
 
     def __init__(
         self,
@@ -189,6 +195,9 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
         """What was started, in one line."""
         return f"name={self.name!r} backend={self.backend.value!r}"
 
+    def _make_kernel(self) -> Kernel[Any]:
+        return self.kernel_class(shell_class=self.shell_class, stop=self.stop)
+
     def _run_settings(self) -> RunSettings:
         return make_run_settings(self.backend, self.backend_options, self.host, self.host_options)
 
@@ -209,6 +218,7 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
                     self.wire = wire
                     with self.user_io(wire):
                         async with self.kernel.running(wire, **self.shell_options()):
+                            self.callers[Channel.shell] = Caller.current()
                             await self.prepare()
                             await self.kernel.serve()
                             self._started()
@@ -285,7 +295,7 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
     async def carrier(self, channels: TaskGroup) -> AsyncGenerator[Wire]:
         """Open what carries messages, as tasks of ``channels``; leaving lets the last ones out and closes it.
 
-        It must set :attr:`kernel` first.
+        It must connect :attr:`kernel` first.
         """
         msg = f"{type(self).__name__} does not say how its messages are carried"
         raise NotImplementedError(msg)

@@ -90,8 +90,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
             msg = "a CallableInterface is started by start_async(send=..., stopped=...)"
             raise RuntimeError(msg)
         wire = CallableWire(self._send, PROTOCOL_VERSION)
-        self.kernel = self.kernel_class(shell_class=self.shell_class, stop=self.stop, backend=self.backend)
-        self.kernel.wire = wire
+        self.kernel.connect(wire, backend=self.backend)
         wire.publish("status", {"execution_state": "starting"}, parent=None)
         try:
             yield wire
@@ -101,8 +100,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
 
     def closing_begins(self) -> None:
         """Read no more requests, cut cells short."""
-        if hasattr(self, "kernel"):
-            self.kernel.close_lanes()
+        self.kernel.close_lanes()
 
     def handle_msg(self, msg_json: str, buffers: Buffers = None) -> None:
         """Take a message from the host; returns at once.

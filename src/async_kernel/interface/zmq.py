@@ -141,17 +141,10 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 terminal=self._terminal,
                 echo=not self.quiet,
             )
-            self.kernel = self.kernel_class(
-                shell_class=self.shell_class,
-                stop=self.stop,
-                barrier=io.barrier,
-                spawn=io.start_soon,
-                backend=self.backend,
-            )
+            self.kernel.connect(io, backend=self.backend, barrier=io.barrier, spawn=io.start_soon)
             self.kernel.embedded = not self._launched
             self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
             self.kernel.carrier_drop_counts = lambda: asdict(io.drop_counts())
-            self.kernel.wire = io
             if captured is not None:
                 self.kernel.flush_output = flush_c_stdout
             io.publish("status", {"execution_state": "starting"}, parent=None)  # before anybody can ask for anything
@@ -327,7 +320,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
 
     def closing_begins(self) -> None:
         """Read no more requests, cut cells short, and see that they end."""
-        if not hasattr(self, "kernel"):
+        if not hasattr(self, "io"):
             return
         self.io.stop_reading()
         self.io.start_soon(self._enforce_grace)

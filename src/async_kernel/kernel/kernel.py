@@ -149,6 +149,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     # -- life ------------------------------------------------------------------------------------------------
 
+    def connect(
+        self,
+        wire: Wire,
+        *,
+        backend: Backend,
+        barrier: Callable[[Callable[[], object]], object] | None = None,
+        spawn: Callable[..., object] | None = None,
+    ) -> None:
+        """Say what carries messages, before :meth:`running`; the arguments are those of the class."""
+        self.wire, self.backend, self._barrier, self._spawn = wire, backend, barrier, spawn
+
     @asynccontextmanager
     async def running(self, wire: Wire, **shell_options: Any) -> AsyncGenerator[Self]:
         """Open the shell, its lane and the comms in this loop; :meth:`serve` then begins to serve.

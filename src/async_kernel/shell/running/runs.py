@@ -31,6 +31,7 @@ class Run:
         empty: there is nothing to run.
         may_await: False where synchronous code waits for it.
         source: the code after IPython's transformations; ``;`` at its end silences the result.
+        shows_result: whether the value of the last expression is shown; None: as ``;`` says.
         error: the error fields of the reply, once an error was shown.
         payloads: what the reply asks the client to do.
     """
@@ -42,6 +43,7 @@ class Run:
     empty: bool = False
     may_await: bool = True
     source: str = ""
+    shows_result: bool | None = None
     error: Content | None = None
     payloads: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 

@@ -112,8 +112,10 @@ class CellDisplayHook(DisplayHook):
         return run.number if run is not None else self.shell.execution_count - 1
 
     def quiet(self) -> bool:
-        """Whether the cell's code ends with a semicolon."""
+        """Whether the cell's code ends with a semicolon, unless the cell has said what it wants."""
         run = current_run.get()
+        if run is not None and run.shows_result is not None:
+            return not run.shows_result
         source = run.source if run is not None else ""
         if ";" not in source:
             return False
