@@ -169,6 +169,14 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
         """Read the command line and what configuration files this interface has."""
         self.parse_command_line(argv)
 
+    def flatten_flags(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Leave options to the classes that they name: a subclass that is only defined must not get them instead."""
+        classes, self.classes = self.classes, []
+        try:
+            return super().flatten_flags()
+        finally:
+            self.classes = classes
+
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> StrictLoader:
         return StrictLoader(argv, aliases, flags, classes=classes, log=self.log)
 
