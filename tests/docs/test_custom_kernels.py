@@ -170,7 +170,7 @@ def test_user_expressions_are_code_of_its_language(rpn: Client) -> None:
 def test_a_silent_cell_shows_and_counts_nothing(rpn: Client) -> None:
     silent = rpn.run("5", silent=True)
     assert silent.kinds == ["busy", "idle"]
-    assert rpn.run("6").reply["execution_count"] == silent.reply["execution_count"]
+    assert rpn.run("6").reply["execution_count"] == silent.reply["execution_count"] + 1
 
 
 def test_a_shell_with_its_own_transform_cell(start: Start) -> None:

@@ -78,9 +78,9 @@ async def test_no_value_is_no_result(code: str) -> None:
 @pytest.mark.trio
 async def test_only_stored_cells_are_counted() -> None:
     async with running() as (kernel, wire):
-        for options in ({"store_history": False}, {"silent": True}, {}):
+        for options, count in (({"store_history": False}, 0), ({"silent": True}, 0), ({}, 1), ({"silent": True}, 1)):
             (*_, (_, reply)) = await done(kernel, wire, "x", **options)
-            assert reply["execution_count"] == 1
+            assert reply["execution_count"] == count  # the last one that was given
         assert kernel.shell.execution_count == 2
 
 

@@ -56,15 +56,28 @@ async def test_a_cell_outside_the_history_takes_no_number(tmp_path: Path) -> Non
     async with ip_session(tmp_path) as session:
         first = await session.run("'a'", store_history=False)
         second = await session.run("_ih")
-        assert [ran.reply["execution_count"] for ran in (first, second)] == [1, 1]
+        assert [ran.reply["execution_count"] for ran in (first, second)] == [0, 1]
         assert second.value == "['', '_ih']"
 
 
 @pytest.mark.parametrize("code", ["", "   \n "])
 async def test_an_empty_cell_takes_no_number(tmp_path: Path, code: str) -> None:
     async with ip_session(tmp_path) as session:
-        assert (await session.run(code)).status == "ok"
-        assert (await session.run("1")).reply["execution_count"] == 1
+        empty = await session.run(code)
+        first = await session.run("1")
+        assert (empty.status, first.reply["execution_count"]) == ("ok", 1)
+
+
+@pytest.mark.parametrize(("code", "options"), [("", {}), ("1", {"silent": True}), ("1", {"store_history": False})])
+async def test_the_reply_of_a_cell_that_takes_no_number_has_the_last_one_taken(
+    tmp_path: Path, code: str, options: dict[str, bool]
+) -> None:
+    # Clients show the number after it in their next prompt; qtconsole asks for it so when it starts.
+    async with ip_session(tmp_path) as session:
+        before = await session.run(code, **options)
+        await session.run("'counted'")
+        after = await session.run(code, **options)
+        assert [ran.reply["execution_count"] for ran in (before, after)] == [0, 1]
 
 
 async def test_user_expressions_are_evaluated_after_success(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ async def run_cell(kernel: Kernel[Any], cell: Cell) -> Content:
             raise
         content = kernel.error_content(error)
         kernel.wire.publish("error", content, parent=cell.request.header)
-        count = kernel.shell.execution_count
+        count = kernel.shell.last_count
         return {"status": "error", "execution_count": count, "user_expressions": {}, "payload": [], **content}
 
 
@@ -177,7 +177,7 @@ def _reply_aborted(kernel: Kernel[Any], request: Request, cause: str | None = No
     why = "not run, because an earlier cell failed or the kernel is closing" if cause is None else f"not run: {cause}"
     content: Content = {
         "status": "aborted",
-        "execution_count": kernel.shell.execution_count,
+        "execution_count": kernel.shell.last_count,
         **error_content(RequestError(reason or why)),
     }
     metadata: dict[str, Any] = {"status": "aborted", "engine": kernel.ident, "dependencies_met": True}

@@ -383,7 +383,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Answer a cell whose lane is being cancelled under it."""
         cell.cause = cell.cause or "shutdown"
         content = self.error_content(KeyboardInterrupt("the kernel is shutting down"))
-        self.wire.reply(cell.request, {"status": "error", "execution_count": self.shell.execution_count, **content})
+        self.wire.reply(cell.request, {"status": "error", "execution_count": self.shell.last_count, **content})
 
     def error_content(self, exc: BaseException) -> Content:
         """The error fields of a message, as the shell formats them; plainly, if the exception makes it fail."""

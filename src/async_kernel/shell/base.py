@@ -80,6 +80,11 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
         """What a console prints first."""
         return ""
 
+    @property
+    def last_count(self) -> int:
+        """The number of the last cell that was counted: clients show the one after it in their next prompt."""
+        return self.execution_count - 1
+
     # -- cells -----------------------------------------------------------------------------------------------
 
     def run(self, code: str) -> Any:
@@ -116,8 +121,9 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
         if not silent:
             self.execution_count += bool(content.get("store_history", True))
             self.wire.publish("execute_input", {"code": code, "execution_count": number}, parent=header)
+        counted = self.last_count
         values: dict[str, Content] = {}
-        reply: Content = {"status": "ok", "execution_count": number, "user_expressions": values, "payload": []}
+        reply: Content = {"status": "ok", "execution_count": counted, "user_expressions": values, "payload": []}
         error: BaseException | None = None
         with cell.boundary():
             try:

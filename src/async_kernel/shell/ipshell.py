@@ -308,7 +308,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
             self.wire.publish("execute_input", number, parent=cell.request.header)
         await self.do_run(run)
         self.end_run(run)
-        reply: Content = {"status": "ok", "execution_count": run.number}
+        reply: Content = {"status": "ok", "execution_count": run.number if run.store else self.last_count}
         error = run.result.error_before_exec or run.result.error_in_exec
         if error is not None:
             reply |= {"status": "error", **(run.error or self.format_error(error))}
