@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import re
 import shutil
@@ -130,11 +131,27 @@ def browsers(session: nox.Session) -> None:
     session.run("pytest", "tests/browser", *session.posargs)
 
 
+@nox.session
+def ecosystem(session: nox.Session) -> None:
+    """Run the tests with qtconsole, euporie, Kernel Gateway, Dask and ipyparallel; ``--pictures=folder`` as above."""
+    if sys.platform == "linux":
+        needs_library(session, EGL="libegl1 libxkbcommon0")
+    session.install(".[test,ecosystem]")
+    session.run("pytest", "tests/ecosystem", *session.posargs)
+
+
 def needs(session: nox.Session, **programs: str) -> None:
     """End a session that could only skip its tests: programs that it needs, and the Debian packages that bring them."""
     missing = {program: packages for program, packages in programs.items() if shutil.which(program) is None}
     if missing:
         session.error(f"{', '.join(missing)} not found. Debian: apt install {' '.join(missing.values())}")
+
+
+def needs_library(session: nox.Session, **libraries: str) -> None:
+    """End a session whose packages could not load a library of the system, and say which Debian packages bring it."""
+    for library, packages in libraries.items():
+        if ctypes.util.find_library(library) is None:
+            session.error(f"lib{library} not found. Debian: apt install {packages}")
 
 
 @nox.session

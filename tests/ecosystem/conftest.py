@@ -1,0 +1,37 @@
+"""Fixtures of tests with programs that are heavy to install: ``nox -s ecosystem``; elsewhere those are left out.
+
+Each file of tests needs packages of its own, and is collected where they are. ``--pictures`` names the folder where
+screenshots are kept, one folder in it for each backend.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.harness.subject import Subject
+
+NEEDS = {
+    "test_dask.py": ("distributed",),
+    "test_euporie.py": ("euporie",),
+    "test_gateway.py": ("kernel_gateway", "jupyter_server"),
+    "test_ipyparallel.py": ("ipyparallel",),
+    "test_qtconsole.py": ("qtconsole", "PySide6"),
+}
+
+collect_ignore = [
+    name for name, packages in NEEDS.items() if not all(importlib.util.find_spec(package) for package in packages)
+]
+
+
+@pytest.fixture
+def pictures(request: pytest.FixtureRequest, subject: Subject, tmp_path: Path) -> Path:
+    """The folder of screenshots of the backend: in that of ``--pictures``, or a temporary one."""
+    named = request.config.getoption("--pictures")
+    folder = Path(named) / subject.backend if named else tmp_path / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
