@@ -405,3 +405,28 @@ def test_a_program_that_blocks_its_loop_is_told_where(program: Start) -> None:
     client.run("go.set()")
     said = client.result(client.start("import anyio; await anyio.sleep(0)")).stderr
     assert "The program around this kernel has kept the event loop" in said or "has kept the event loop" in process.log
+
+
+@pytest.mark.parametrize("nursery", ["session", "cell"])
+def test_the_program_waits_for_a_child_that_shields_itself(program: Start, nursery: str) -> None:
+    process = program("""
+        import logging
+        from async_kernel.lifetime.loop_token import current_loop_token
+        done, free, here = anyio.Event(), anyio.Event(), current_loop_token()
+        class Told(logging.Handler):
+            def emit(self, record):
+                if "has not ended" in record.getMessage():
+                    here.call_soon(free.set)
+        async with Interface([*OPTIONS, "--BaseInterface.grace=0.1"], user_ns=dict(done=done, free=free)) as interface:
+            interface.log.addHandler(Told())
+            await done.wait()
+    """)
+    client = process.client()
+    client.start(
+        "import anyio\nasync def stubborn():\n    with anyio.CancelScope(shield=True):\n        done.set()\n"
+        f"        await free.wait()\n{nursery}.nursery.start_soon(stubborn)"
+    )
+    log = ends(process)
+    assert (
+        log.count("has not ended within 0.1 s: waiting for user code that does not stop: task task-1 (stubborn)") == 1
+    )

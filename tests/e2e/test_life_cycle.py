@@ -166,6 +166,26 @@ def test_a_c_call_that_does_not_end_is_left_after_the_grace_time(
     gone(kernel, code=1)
 
 
+SHIELDED = (
+    "import anyio\nasync def stubborn():\n    with anyio.CancelScope(shield=True):\n        print('ready')\n"
+    "        await anyio.sleep(3600)\n"
+)
+
+
+@pytest.mark.parametrize("nursery", ["session", "cell"])
+def test_a_child_that_shields_itself_is_named(start: Callable[..., KernelProcess], ours: None, nursery: str) -> None:
+    kernel = start("--BaseInterface.grace=0.5", writes_file=True)
+    client = kernel.client()
+    running = client.start(f"{SHIELDED}{nursery}.nursery.start_soon(stubborn)")
+    client.printed(running, "ready")
+    shutdown = client.send("shutdown_request", {"restart": False}, channel="control")
+    assert client.result(shutdown).status == "ok"
+    gone(kernel, code=1)
+    [line] = [line for line in kernel.log.splitlines() if "did not stop" in line]
+    assert "task task-1 (stubborn) at <ipython-input-" in line
+    assert line.endswith(":5, in stubborn.")
+
+
 def test_threads_of_the_user_do_not_keep_it(start: Callable[..., KernelProcess], ours: None) -> None:
     kernel = start(writes_file=True)
     client = kernel.client()

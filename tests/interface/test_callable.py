@@ -380,3 +380,28 @@ async def test_a_host_with_windows_is_not_supported() -> None:
         assert the_interface().host is None
         assert "host" not in CallableInterface.class_trait_names(config=True)
         assert "backend" not in CallableInterface.aliases
+
+
+async def test_user_code_that_does_not_end_is_named_and_waited_for() -> None:
+    told, free = anyio.Event(), anyio.Event()
+    token = current_loop_token()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "stubborn" in record.getMessage():
+                token.call_soon(told.set)
+
+    async with callable_kernel({"BaseInterface.grace": 0.01}) as host:
+        interface = the_interface()
+        interface.log.addHandler(handler := Told())
+        interface.kernel.shell.user_ns["free"] = free
+        await host.execute(
+            "import anyio\nasync def stubborn():\n    with anyio.CancelScope(shield=True): await free.wait()\n"
+            "nursery.start_soon(stubborn)\nawait anyio.sleep(0)"
+        )
+        host.handlers["stop"]()
+        await told.wait()
+        assert not host.stopped.is_set()
+        free.set()
+        await host.stopped.wait()
+        interface.log.removeHandler(handler)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+import anyio
 from traitlets import TraitType
 from traitlets.utils.importstring import import_item
 
@@ -20,6 +21,7 @@ from async_kernel.event_loop.background import run_in_background
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.callable_wire import CallableWire, Send
 from async_kernel.kernel.info import PROTOCOL_VERSION
+from async_kernel.kernel.leftovers import what_will_not_end
 from async_kernel.kernelspec import make_argv
 from async_kernel.protocol.packing import unpack
 from async_kernel.protocol.request import Request
@@ -92,11 +94,25 @@ class CallableInterface(BaseInterface[T_shell_co]):
         wire = CallableWire(self._send, PROTOCOL_VERSION)
         self.kernel.connect(wire, backend=self.backend)
         wire.publish("status", {"execution_state": "starting"}, parent=None)
+        ended = anyio.Event()
+        channels.start_soon(self._tell_when_late, ended)
         try:
             yield wire
         finally:
+            ended.set()
             self.kernel.closing_replies()
             wire.flush()
+
+    async def _tell_when_late(self, ended: anyio.Event) -> None:
+        """Say once what keeps the kernel from ending; it is waited for, since the loop is its host's."""
+        try:
+            await ended.wait()
+        finally:
+            with anyio.move_on_after(self.closing.grace_s, shield=True) as patience:
+                await ended.wait()
+            if patience.cancelled_caught:
+                waiting = "The kernel has not ended within %g s: waiting for user code that does not stop: %s."
+                self.log.warning(waiting, self.closing.grace_s, what_will_not_end(self.kernel))
 
     def closing_begins(self) -> None:
         """Read no more requests, cut cells short."""

@@ -28,6 +28,7 @@ from async_kernel.common import MethodNotSupported
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.connection import ConnectionFileMixin
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
+from async_kernel.kernel.leftovers import what_will_not_end
 from async_kernel.shell.user_io import user_io
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import BindError, CurveError, CurveKeys, Ports, is_loopback
@@ -333,10 +334,16 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             return
         if not self._launched:
             self.log.warning(
-                "The kernel has not ended within %g s: waiting for user code that does not stop.", self.closing.grace_s
+                "The kernel has not ended within %g s: waiting for user code that does not stop: %s.",
+                self.closing.grace_s,
+                what_will_not_end(self.kernel),
             )
             return
-        self.log.error("User code did not stop within %g s: ending the process.", self.closing.grace_s)
+        self.log.error(
+            "User code did not stop within %g s: ending the process in the middle of %s.",
+            self.closing.grace_s,
+            what_will_not_end(self.kernel),
+        )
         self.kernel.closing_replies()
         self.io.last_act = self._end_process
         self.io.close()

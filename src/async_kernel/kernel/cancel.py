@@ -108,7 +108,7 @@ def _by_cell_id(kernel: Kernel[Any], cell_id: str) -> Found:
 
 def _cells(kernel: Kernel[Any]) -> Found:
     """All cells: those that run, then the requests that wait."""
-    return [(lane, cell) for lane in kernel.lanes() for cell in (*list(lane.cells), *lane.queue.queued())]
+    return [(lane, cell) for lane in kernel.lanes() for cell in (*list(lane.cells), *lane.waiting())]
 
 
 def _request(cell: Cell | Request) -> Request:
@@ -119,7 +119,7 @@ def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell | Request, rea
     request = _request(cell)
     state = "queued"
     if cell is request:
-        if lane.queue.withdraw(request):
+        if lane.withdraw(request):
             abort(kernel, request, cause="cancel", reason=reason)
     else:
         state = kernel.cut(lane, cell, "cancel", reason)  # pyright: ignore[reportArgumentType] -- a Cell
@@ -140,7 +140,7 @@ def _cancel_task(lane: ShellLane, task: BackgroundTask, reason: str | None) -> d
 
 
 def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> dict[str, str]:
-    states = [_cancel_cell(kernel, lane, cell, reason)["state"] for cell in (*lane.queue.queued(), *list(lane.cells))]
+    states = [_cancel_cell(kernel, lane, cell, reason)["state"] for cell in (*lane.waiting(), *list(lane.cells))]
     tasks = list(lane.session.tasks.values()) if lane.is_open else []
     states += [_cancel_task(lane, task, reason)["state"] for task in tasks]
     state = next((each for each in ("blocking", "awaiting", "queued") if each in states), "awaiting")

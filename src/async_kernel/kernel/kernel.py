@@ -208,7 +208,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             for cell in list(lane.cells):
                 self.reply_cut_short(cell)
                 self.serving.status("idle", cell.request)
-            for request in lane.queue.take_queued():
+            for request in lane.take_waiting():
                 execution.abort(self, request)
         for request, restart in self._shutdowns:
             content: Content = {"status": "ok", "restart": restart}
@@ -336,8 +336,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def cut(self, lane: ShellLane, cell: Cell, cause: Cause, reason: str | None = None) -> Interrupted:
         """Cut one cell short, and see to it that it notices; from any thread."""
         state = lane.interrupter.interrupt(cell, cause, reason)
-        if lane.interrupter.by_signal:
-            self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
+        self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
         return state
 
     def cancel_by_id(self, ids: list[str], reason: str | None = None) -> Content:

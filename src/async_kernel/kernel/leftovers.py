@@ -1,17 +1,19 @@
-"""What a cell leaves behind: background tasks and threads that it started and that still run when it ends."""
+"""What is left: of a cell that ends, what it started and what still runs; of a kernel, what will not end."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from async_kernel.kernel.task_tree import Node, tree_of, walk, walk_below
 from async_kernel.shell.user_io.threads import started_by
 
 if TYPE_CHECKING:
+    from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
 
-__all__ = ["leftovers", "leftovers_line"]
+__all__ = ["leftovers", "leftovers_line", "what_will_not_end"]
 
 _MOST = 5
 """How many are named: the line shall stay one."""
@@ -41,3 +43,21 @@ def leftovers_line(lane: ShellLane, request: Request) -> str:
         return ""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"Still running: {', '.join(names[:_MOST])}{more}. %tasks shows what runs, %cancel ends tasks.\n"
+
+
+def what_will_not_end(kernel: Kernel[Any]) -> str:
+    """The cells, tasks and threads that run although all were cancelled, and where each one is; from any thread."""
+    found: list[str] = []
+    for node in walk(tree_of(kernel, stacks=True)):
+        if node["kind"] not in ("cell", "task", "thread", "subshell") or any(map(_runs, walk_below(node))):
+            continue  # what is in it is named
+        name = f"`{node['name']}`" if node["kind"] == "cell" else f"{node['id']} ({node['name']})"
+        last = node["where"][-1] if node["where"] else None
+        place = f" at {last['file']}:{last['line']}, in {last['function']}" if last is not None else ""
+        found.append(f"{node['kind']} {name}{place}")
+    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return ", ".join(found[:_MOST]) + more or "threads of user code"
+
+
+def _runs(node: Node) -> bool:
+    return node["kind"] in ("cell", "task")

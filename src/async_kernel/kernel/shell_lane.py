@@ -45,7 +45,7 @@ class ShellLane:
     Attributes:
         queue: the cells that wait.
         cells: those that run, the foreground cell and concurrent ones.
-        coming: the msg_ids of concurrent cells that have not begun.
+        coming: the concurrent cells that have not begun, by msg_id.
         session: background tasks; there while :meth:`open` is.
         abort_until: requests received before this time (seconds of ``time.monotonic``) are aborted.
         last_parent: the header of the request that was served last.
@@ -65,7 +65,7 @@ class ShellLane:
         self._beside = beside
         self.queue = Lane(name or "main shell", self._serve)
         self.cells: set[Cell] = set()
-        self.coming: set[str] = set()
+        self.coming: dict[str, Request] = {}
         self._beside_queue: deque[Request] = deque()
         self._after_begin: list[Request] = []
         self._serving = False
@@ -77,6 +77,7 @@ class ShellLane:
 
     async def _serve(self, request: Request) -> None:
         if self._beside:
+            self.expect(request)
             self._start_beside(request)
             return
         self.last_parent = request.header
@@ -85,13 +86,18 @@ class ShellLane:
 
     async def serve_beside(self, request: Request) -> None:
         """Serve a cell in this loop beside the lane: a concurrent cell."""
-        self.coming.discard(request.msg_id)
+        if self.coming.pop(request.msg_id, None) is None:
+            return  # it was withdrawn
         current_session.set(self.session)
         await self._serve_one(self, request, False)
 
+    def expect(self, request: Request) -> None:
+        """A concurrent cell will come to :meth:`serve_beside`; until then it can be withdrawn."""
+        self.coming[request.msg_id] = request
+
     def start_beside(self, request: Request) -> None:
         """Start a concurrent cell as a task of this loop; from any thread, also before the lane serves."""
-        self.coming.add(request.msg_id)
+        self.expect(request)
         self._beside_queue.append(request)
         if self._serving:
             self.token.call_soon(self._start_queued_beside)
@@ -116,6 +122,18 @@ class ShellLane:
     def _start_deferred(self) -> None:
         while self._after_begin:
             self._concurrent.start_soon(self.serve_beside, self._after_begin.pop(0))
+
+    def waiting(self) -> list[Request]:
+        """The cells that have not begun."""
+        return [*self.queue.queued(), *list(self.coming.values())]
+
+    def withdraw(self, request: Request) -> bool:
+        """Let a cell that waits not begin; False if it has begun."""
+        return self.queue.withdraw(request) or self.coming.pop(request.msg_id, None) is not None
+
+    def take_waiting(self) -> list[Request]:
+        """Withdraw and return all that waits."""
+        return [request for request in self.waiting() if self.withdraw(request)]
 
     @contextmanager
     def running(self, cell: Cell, *, foreground: bool) -> Generator[None]:
@@ -190,4 +208,4 @@ def _supervised(token: LoopToken, session: Session) -> AbstractAsyncContextManag
         return nullcontext()
     from async_kernel.shell.background.asyncio_tasks import supervised  # noqa: PLC0415 -- it imports asyncio
 
-    return supervised(session.failed, session.foreign_tasks)
+    return supervised(session.failed, session.foreign_tasks, session.made_by)

@@ -44,7 +44,7 @@ class Subshells:
         self._subshells: dict[str, _Subshell] = {}
 
     def __iter__(self) -> Any:
-        return iter(list(self._subshells))
+        return iter([each for each, subshell in list(self._subshells.items()) if not subshell.deleted])
 
     def get(self, subshell_id: str) -> ShellLane:
         """The lane of a subshell.
@@ -57,13 +57,13 @@ class Subshells:
     def _get(self, subshell_id: object) -> _Subshell:
         # A client may have put anything into its header.
         subshell = self._subshells.get(subshell_id) if isinstance(subshell_id, str) else None
-        if subshell is None:
+        if subshell is None or subshell.deleted:
             msg = f"there is no subshell {subshell_id!r}: it was never created, or it was deleted"
             raise RequestError(msg)
         return subshell
 
     def lanes(self) -> list[ShellLane]:
-        """All lanes."""
+        """All lanes, those included that are ending."""
         return [subshell.lane for subshell in list(self._subshells.values())]
 
     def create(self) -> str:
@@ -92,7 +92,7 @@ class Subshells:
             reason = f"the subshell has failed: {exc!r}"
         finally:
             self._subshells.pop(subshell_id, None)
-            for request in lane.queue.take_queued():
+            for request in lane.take_waiting():
                 abort(self._kernel, request, reason=reason)
             subshell.ended.set()
 
@@ -103,8 +103,7 @@ class Subshells:
             RequestError: if there is none of this id.
         """
         subshell = self._get(subshell_id)
-        del self._subshells[subshell_id]  # nothing more is submitted to it
-        subshell.deleted = True  # it may not have begun
+        subshell.deleted = True  # nothing more is submitted to it; it may not have begun
         for cell in list(subshell.lane.cells):
             self._kernel.cut(subshell.lane, cell, "shutdown", "the subshell was deleted")
         if subshell.scope is not None:

@@ -11,22 +11,23 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
-from async_kernel.shell.cells.cell import is_machinery
+from async_kernel.shell.cells.machinery import is_machinery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.background.session import BackgroundTask
     from async_kernel.shell.cells.cell import Cell
+    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content
 
-__all__ = ["BLOCKED_S", "first_line", "task_tree", "thread_stack", "tree_of"]
+__all__ = ["BLOCKED_S", "Node", "first_line", "task_tree", "thread_stack", "tree_of", "walk", "walk_below"]
 
 BLOCKED_S = 1.0
 """Seconds after which a loop that has not turned counts as blocked."""
@@ -40,7 +41,7 @@ def task_tree(kernel: Kernel[Any], request: Request) -> Content:
     wanted = field(request, "subtree", str, default=None)
     tree = tree_of(kernel, stacks=stacks)
     if wanted is not None:
-        found = next((node for node in _walk(tree) if node["id"] == wanted), None)
+        found = next((node for node in walk(tree) if node["id"] == wanted), None)
         if found is None:
             msg = f"there is no {wanted!r} in the tree: it never was, or it has ended"
             raise RequestError(msg)
@@ -75,20 +76,26 @@ def _node(
 
 
 def _lane(kernel: Kernel[Any], lane: ShellLane, *, stacks: bool) -> Node:
-    kind = "lane" if lane is kernel.main else "subshell" if lane.name in kernel.subshells else "thread"
+    kind = "lane" if lane is kernel.main else "subshell" if lane in kernel.subshells.lanes() else "thread"
     name = lane.queue.name
     if not lane.is_open:
         return _node(name, kind, name, "queued")
-    cells = [_cell(cell, lane, stacks=stacks) for cell in list(lane.cells)]
-    queued = [_queued(request) for request in lane.queue.queued()]
-    tasks = [_task(task, stacks=stacks) for task in list(lane.session.tasks.values())]
+    below = _Below(lane, stacks=stacks)
+    cells = [_cell(cell, lane, below, stacks=stacks) for cell in list(lane.cells)]
+    queued = [_queued(request) for request in lane.waiting()]
+    tasks = [_task(task, below, stacks=stacks) for task in list(lane.session.tasks.values())]
+    tasks += below.strays()
     nursery = _node(f"{name} nursery", "nursery", "session nursery", "running", children=tasks)
     state = "blocking" if any(cell["state"] == "blocking" for cell in cells) else "running" if cells else "awaiting"
     return _node(name if kind != "lane" else "main", kind, name, state, children=[*cells, *queued, nursery])
 
 
-def _cell(cell: Cell, lane: ShellLane, *, stacks: bool) -> Node:
+def _cell(cell: Cell, lane: ShellLane, below: _Below, *, stacks: bool) -> Node:
     state = cell.state
+    own = list(cell.children.tasks.values()) if cell.children is not None else []
+    children = [_task(task, below, stacks=stacks) for task in own]
+    if children:
+        children = [_node(f"{cell.request.msg_id} nursery", "nursery", "cell nursery", "running", children=children)]
     return _node(
         cell.request.msg_id,
         "cell",
@@ -98,6 +105,7 @@ def _cell(cell: Cell, lane: ShellLane, *, stacks: bool) -> Node:
         deadline=max(0.0, cell.timeout - cell.elapsed) if cell.timeout else None,
         cell=cell.request.msg_id,
         where=thread_stack(lane) if stacks and state == "blocking" else _where(cell.native) if stacks else [],
+        children=[*children, *below.tasks_of(cell.native)],
     )
 
 
@@ -115,7 +123,7 @@ def first_line(request: Request) -> str:
     return lines[0].strip()[:80] if lines else ""
 
 
-def _task(task: BackgroundTask, *, stacks: bool) -> Node:
+def _task(task: Task, below: _Below, *, stacks: bool) -> Node:
     return _node(
         task.id,
         "task",
@@ -124,7 +132,66 @@ def _task(task: BackgroundTask, *, stacks: bool) -> Node:
         age=time.monotonic() - task.began,
         cell=task.request.msg_id if task.request else None,
         where=_where(task.native) if stacks else [],
+        children=below.tasks_of(task.native),
     )
+
+
+class _Below:
+    """The tasks that cells and tasks have started past the nurseries of this kernel, with the async library itself.
+
+    trio says which nurseries a task has open. asyncio says nothing: there the session has noted who made a task.
+    """
+
+    def __init__(self, lane: ShellLane, *, stacks: bool) -> None:
+        self._stacks = stacks
+        self._session = lane.session
+        self._made: dict[Any, list[Any]] = {}
+        for task, maker in list(lane.session.made_by.items()):
+            self._made.setdefault(maker, []).append(task)
+        self._seen: set[Any] = {task.native for task in list(lane.session.tasks.values())}
+        for cell in list(lane.cells):
+            self._seen.add(cell.native)
+            if cell.children is not None:
+                self._seen.update(task.native for task in list(cell.children.tasks.values()))
+
+    def tasks_of(self, native: Any) -> list[Node]:
+        """The nodes below a task."""
+        nurseries = getattr(native, "child_nurseries", None)
+        if nurseries is None:
+            return [self._node(task) for task in self._made.get(native, ()) if self._is_new(task)]
+        return [
+            _node(
+                f"nursery-{id(nursery):x}",
+                "nursery",
+                "nursery",
+                "running",
+                children=[self._node(task) for task in list(nursery.child_tasks) if self._is_new(task)],
+            )
+            for nursery in list(nurseries)
+        ]
+
+    def strays(self) -> list[Node]:
+        """Those of asyncio whose maker has ended."""
+        return [self._node(task) for task in list(self._session.made_by) if self._is_new(task)]
+
+    def _is_new(self, task: Any) -> bool:
+        if task in self._seen or _function(task).co_filename.startswith(PACKAGE_FOLDER):
+            return False
+        self._seen.add(task)
+        return True
+
+    def _node(self, task: Any) -> Node:
+        name = task.get_name() if hasattr(task, "get_name") else f"task-{id(task):x}"
+        request = self._session.foreign_tasks.get(task)
+        return _node(
+            name,
+            "task",
+            _function(task).co_qualname,
+            "awaiting",
+            cell=request.msg_id if request is not None else None,
+            where=_where(task) if self._stacks else [],
+            children=self.tasks_of(task),
+        )
 
 
 def _blocked(kernel: Kernel[Any]) -> Node | None:
@@ -146,6 +213,20 @@ def thread_stack(lane: ShellLane) -> list[Node]:
         frames.append(frame)
         frame = frame.f_back
     return _user_part([_frame(each.f_code, each.f_lineno) for each in reversed(frames)])
+
+
+def _function(native: Any) -> CodeType:
+    """The code of the function that a task runs, without the wrapper in which anyio runs it."""
+    awaitable: Any = getattr(native, "coro", None) or native.get_coro()
+    code = _attribute(awaitable, "code")
+    if code is not None and code.co_name == _ANYIO_WRAPPER:
+        frame = _attribute(awaitable, "frame")
+        inner = _attribute(awaitable, "await") or getattr(frame and frame.f_locals.get("self"), "coro", None)
+        code = _attribute(inner, "code") or code
+    return code or _function.__code__  # it is written in C, or has ended: of no interest
+
+
+_ANYIO_WRAPPER = "_run_coro"
 
 
 def _where(native: Any) -> list[Node]:
@@ -186,7 +267,13 @@ def _user_part(frames: list[Node]) -> list[Node]:
     return frames[users[0] : users[-1] + 1] if users else frames
 
 
-def _walk(node: Node) -> Iterator[Node]:
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all below it."""
     yield node
+    yield from walk_below(node)
+
+
+def walk_below(node: Node) -> Iterator[Node]:
+    """All nodes below one."""
     for child in node["children"]:
-        yield from _walk(child)
+        yield from walk(child)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from async_kernel.kernel.execution import abort
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.protocol.errors import RequestError
@@ -45,7 +43,10 @@ class ThreadCells:
         """
         backend = mode.backend or (self._backends.get(mode.name) if mode.name else None) or self._kernel.backend
         if mode.name is None:
-            self._kernel.beside.start_soon(self._run_alone, request, backend)
+            name = f"cell {uuid.uuid4()}"
+            lane = self._lanes[name] = self._kernel.make_lane(name)
+            lane.expect(request)
+            self._kernel.beside.start_soon(self._run_alone, name, lane, request, backend)
         elif (there := self._backends.setdefault(mode.name, backend)) is not backend:
             error = RequestError(f"the thread {mode.name!r} runs {there.value}; name another for {backend.value}")
             self._kernel.serving.refuse(request, error)
@@ -69,28 +70,22 @@ class ThreadCells:
             reason = f"the thread has failed: {exc!r}"
         finally:
             del self._lanes[name], self._backends[name]
-            for request in lane.queue.take_queued():
+            for request in lane.take_waiting():
                 abort(self._kernel, request, reason=reason)
 
-    async def _run_alone(self, request: Request, backend: Backend) -> None:
-        name = f"cell {uuid.uuid4()}"
-        lane = self._lanes[name] = self._kernel.make_lane(name)
-
-        begun = False
-
+    async def _run_alone(self, name: str, lane: ShellLane, request: Request, backend: Backend) -> None:
         async def serve() -> None:
-            nonlocal begun
             async with lane.open():
-                begun = True
                 await lane.serve_beside(request)
                 await lane.session.all_ended()
 
+        reason = None
         try:
-            with anyio.CancelScope():
-                await run_loop_in_owned_thread(serve, name=name, backend=backend)
+            await run_loop_in_owned_thread(serve, name=name, backend=backend)
         except Exception as exc:
             self._kernel.log.exception("A thread of a cell has failed")
-            if not begun:
-                abort(self._kernel, request, reason=f"the thread has failed: {exc!r}")
+            reason = f"the thread has failed: {exc!r}"
         finally:
             del self._lanes[name]
+            for waiting in lane.take_waiting():
+                abort(self._kernel, waiting, reason=reason)

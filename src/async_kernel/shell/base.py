@@ -16,7 +16,7 @@ from traitlets.config import LoggingConfigurable
 
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cells.cancellation import is_cancellation
-from async_kernel.shell.cells.cell import is_machinery
+from async_kernel.shell.cells.machinery import is_machinery
 from async_kernel.slot import HasInterface, T_interface_co
 
 if TYPE_CHECKING:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import cProfile
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 
-from async_kernel.shell.cells.interrupts import Gate, Interrupter
+from async_kernel.shell.cells.gate import BLOCKS_S, SETTLED_S, Gate
+from async_kernel.shell.cells.interrupts import Interrupter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -88,6 +92,7 @@ async def test_a_strike_from_another_thread_ends_a_busy_loop() -> None:
 
     def striker() -> None:
         entered.wait()
+        gate._entered -= BLOCKS_S  # as if it had been there for so long
         struck.append(gate.strike())
 
     async def busy() -> None:
@@ -103,6 +108,30 @@ async def test_a_strike_from_another_thread_ends_a_busy_loop() -> None:
     assert isinstance(error, KeyboardInterrupt)
 
 
+def test_a_step_that_has_only_begun_is_not_struck() -> None:
+    gate = gate_here()
+    gate._enter()
+    assert gate.strike() is False
+    assert gate.pending
+    gate._leave()
+
+
+@pytest.mark.parametrize("library", [trio.__file__, contextlib.__file__, "<attrs generated methods trio>"])
+def test_nothing_is_raised_where_a_scope_may_be_entered_or_left(library: str) -> None:
+    """A frame of a library that an async library has called, or of that itself."""
+    gate, frames = gate_here(), []
+    namespace = {"look": lambda: frames.append(sys._getframe(1))}
+    exec(compile("def scope(fn): return fn()", trio.__file__, "exec"), namespace)
+    exec(compile("def top(): look()", library, "exec"), namespace)
+    gate._enter()
+    namespace["scope"](namespace["top"])
+    assert not gate.may_raise_at(frames[0])
+    gate._entered -= SETTLED_S
+    assert gate.may_raise_at(frames[0])
+    assert gate.may_raise_at(sys._getframe())
+    gate._leave()
+
+
 def test_a_strike_outside_the_gate_does_nothing() -> None:
     assert gate_here().strike() is False
 
@@ -116,6 +145,7 @@ async def test_a_hundred_strikes_leave_nothing_behind() -> None:
 
         def striker(entered: threading.Event = entered, done: threading.Event = done) -> None:
             entered.wait()
+            gate._entered -= BLOCKS_S
             gate.strike()
             done.set()
 
@@ -130,6 +160,69 @@ async def test_a_hundred_strikes_leave_nothing_behind() -> None:
         thread.join()
         gate.pending = False
     assert not gate.inside
+
+
+# -- a strike that finds the code asleep --------------------------------------------------------------------------
+
+
+async def struck_asleep(begin: Callable[[Gate, trio.Event], Awaitable[object]]) -> list[object]:
+    """What becomes of code that is struck when it is asleep, and woken then."""
+    gate, wake = gate_here(), trio.Event()
+    outcome: list[object] = []
+
+    async def cell() -> None:
+        outcome.extend(await drive(gate, lambda: begin(gate, wake)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cell)
+        await trio.testing.wait_all_tasks_blocked()
+        assert gate.strike() is False
+        wake.set()
+    return outcome
+
+
+@pytest.mark.trio
+async def test_code_that_goes_on_is_struck_at_its_next_line() -> None:
+    lines: list[int] = []
+
+    async def code(gate: Gate, wake: trio.Event) -> None:
+        lines.append(1)
+        await wake.wait()
+        lines.append(2)
+
+    [error] = await struck_asleep(code)
+    assert isinstance(error, KeyboardInterrupt)
+    assert lines == [1]
+
+
+@pytest.mark.trio
+async def test_a_nursery_is_not_struck_in_the_middle_of_its_closing() -> None:
+    async def code(gate: Gate, wake: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wake.wait)
+        gate.pending = gate.pending  # a line after it
+
+    [error] = await struck_asleep(code)
+    assert isinstance(error, KeyboardInterrupt)
+
+
+@pytest.mark.trio
+async def test_code_that_has_come_to_its_end_is_struck_no_more() -> None:
+    async def code(gate: Gate, wake: trio.Event) -> None:
+        return await wake.wait()
+
+    assert await struck_asleep(code) == [None]
+
+
+@pytest.mark.trio
+async def test_a_strike_asleep_leaves_no_trace_function() -> None:
+    async def code(gate: Gate, wake: trio.Event) -> None:
+        await wake.wait()
+        await trio.lowlevel.checkpoint()
+
+    before = sys.gettrace()
+    await struck_asleep(code)
+    assert sys.gettrace() is before
 
 
 class FakeCell:
@@ -196,6 +289,7 @@ def test_a_strike_leaves_nothing_behind_in_the_interpreter() -> None:
             pass
 
     gate._enter()
+    gate._entered -= BLOCKS_S
     with pytest.raises(KeyboardInterrupt):
         struck()
     gate._leave()

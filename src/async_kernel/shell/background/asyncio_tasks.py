@@ -31,16 +31,18 @@ _ANYIO = str(Path(anyio.__file__).parent)
 
 @asynccontextmanager
 async def supervised(
-    failed: Callable[[BaseException, Request | None], object], started_by: MutableMapping[Any, Request]
+    failed: Callable[[BaseException, Request | None], object],
+    started_by: MutableMapping[Any, Request],
+    made_by: dict[Any, Any],
 ) -> AsyncGenerator[None]:
     """While open, the tasks that cells start with asyncio belong to the session.
 
     Args:
         failed: told of an exception that nobody retrieved, with the request of the cell that started the task.
         started_by: is given each task with that request; holds its keys weakly.
+        made_by: is given every task that runs in a cell's name, also those of task groups, with the task that made it.
     """
     loop = asyncio.get_running_loop()
-    running: set[asyncio.Task[Any]] = set()
     factory_before, handler_before = loop.get_task_factory(), loop.get_exception_handler()
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> Any:
@@ -53,11 +55,12 @@ async def supervised(
 
     def note(made: Any, coro: Any) -> None:
         request = current_request.get()
-        if request is not None and _is_task(made) and not _has_owner(coro):
+        if request is not None and _is_task(made):
             task = cast("asyncio.Task[Any]", made)
-            started_by[task] = request
-            running.add(task)
-            task.add_done_callback(running.discard)
+            made_by[task] = asyncio.current_task()
+            task.add_done_callback(made_by.pop)
+            if not _has_owner(coro):
+                started_by[task] = request
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         task: Any = context.get("task") or context.get("future")
@@ -76,7 +79,7 @@ async def supervised(
         yield
     finally:
         unwatch()
-        left = [task for task in running if task is not asyncio.current_task()]
+        left = [task for task in made_by if task in started_by and task is not asyncio.current_task()]
         for task in left:
             task.cancel()
         if left:

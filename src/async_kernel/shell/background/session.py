@@ -8,27 +8,27 @@ the cell does not touch it.
 
 from __future__ import annotations
 
-import itertools
-import threading
-import time
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import anyio
 
-from async_kernel.lifetime.loop_token import context_for, current_loop_token
+from async_kernel.lifetime.loop_token import context_for, current_loop_token, runs_here
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
+from async_kernel.shell.background.managers import OpenManagers
 from async_kernel.shell.cells.cancellation import without
 from async_kernel.shell.cells.cell import current_cell
 from async_kernel.shell.cells.native import native_task
+from async_kernel.shell.cells.task import Task, check_function, name_of, new_id
 from async_kernel.shell.showing.figures import show_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from contextlib import AbstractAsyncContextManager
 
     from anyio.abc import TaskGroup, TaskStatus
 
@@ -50,27 +50,14 @@ LONGEST_BACKOFF_S = 30.0
 
 
 @dataclass(slots=True, eq=False)
-class BackgroundTask:
+class BackgroundTask(Task):
     """A task of the session nursery.
 
     Attributes:
-        id: for people and for cancel_request: ``task-1``, ``task-2``…
-        name: of the function, unless another was given.
-        request: of the cell that started it; None: nobody's.
         on_error: None: what the session says when it fails.
-        began: :func:`time.monotonic` when it was started, seconds.
-        scope: cancelling it ends the task.
-        native: the task object of the async library, once it runs.
     """
 
-    id: str
-    name: str
-    request: Request | None
     on_error: OnError | None = None
-    began: float = field(default_factory=time.monotonic)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    native: Any = None
-    reason: str | None = None
 
 
 class SessionNursery:
@@ -99,18 +86,33 @@ class SessionNursery:
 
         Raises:
             ValueError: if ``on_error`` is not one of them.
+            TypeError: if ``fn`` is no function; a coroutine, for example.
+            RuntimeError: if the session has ended.
         """
         check_mode(on_error)
-        if threading.get_ident() == self._token.thread_id:
-            self.start_noted(self._session.new_task(_name(fn, name), on_error), fn, args)
-        else:
-            context = context_for(self._token.backend)
-            start = partial(self.start_soon, fn, *args, name=name, on_error=on_error)
-            self._token.call_soon(context.run, start)
+        check_function(fn)
+        start = partial(self.start_named, fn, args, name_of(fn, name), on_error)
+        if runs_here(self._token):
+            start()
+        elif not self._token.call_soon(context_for(self._token.backend).run, start):
+            msg = "the session has ended: nothing can be started in it any more"
+            raise RuntimeError(msg)
 
-    def start_noted(self, task: BackgroundTask, fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
-        """Start a task that the session knows already; in its loop."""
-        self._group.start_soon(self._supervise, task, fn, args, name=task.name)
+    def start_named(
+        self,
+        fn: Callable[..., Awaitable[object]],
+        args: tuple[Any, ...],
+        name: str,
+        on_error: OnError | None = None,
+    ) -> BackgroundTask:
+        """Start a task, in this loop, and return it."""
+        with self._session.starting(name, on_error) as task:
+            self._group.start_soon(self._supervise, task, fn, args, name=name)
+        return task
+
+    def cancel(self, task: BackgroundTask) -> None:
+        """End one task; from any thread."""
+        self._token.call_soon(task.scope.cancel)
 
     async def start(
         self, fn: Callable[..., Awaitable[object]], *args: Any, name: object = None, on_error: OnError | None = None
@@ -118,10 +120,17 @@ class SessionNursery:
         """Start ``fn(*args, task_status=...)`` and wait until it says that it has started, with its value.
 
         A failure before that is raised here.
+
+        Raises:
+            RuntimeError: in another loop than the session's; ``start_soon`` can be called everywhere.
         """
         check_mode(on_error)
-        task = self._session.new_task(_name(fn, name), on_error)
-        return await self._group.start(self._supervise_start, task, fn, args, name=task.name)
+        check_function(fn)
+        if not runs_here(self._token):
+            msg = "nursery.start waits in the session's own loop; use nursery.start_soon from other threads"
+            raise RuntimeError(msg)
+        with self._session.starting(name_of(fn, name), on_error) as task:
+            return await self._group.start(self._supervise_start, task, fn, args, name=task.name)
 
     async def _supervise_start(
         self,
@@ -190,35 +199,6 @@ class _Status:
         self._status.started(value)
 
 
-class _Hosted:
-    """An async context manager kept open by a task of its own, so that its scopes are left where they were entered."""
-
-    def __init__(self, manager: AbstractAsyncContextManager[Any]) -> None:
-        self.manager = manager
-        self.entered: Pending[Any] = Pending()
-        self.left: Pending[None] = Pending()
-        self.leave = anyio.Event()
-
-    async def run(self) -> None:
-        try:
-            # Its end comes in order, by ``leave``; what it contains may be cancelled from inside all the same.
-            with anyio.CancelScope(shield=True):
-                async with self.manager as value:
-                    self.entered.set_result(value)
-                    await self.leave.wait()
-        except BaseException as exc:
-            self.entered.set_exception(exc)
-            self.left.set_exception(exc)
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
-                raise
-        else:
-            self.left.set_result(None)
-
-
-def _name(fn: Callable[..., object], name: object) -> str:
-    return str(name) if name is not None else getattr(fn, "__qualname__", repr(fn))
-
-
 def check_mode(mode: str | None) -> None:
     """See that ``on_error`` is one that exists.
 
@@ -237,20 +217,21 @@ class Session:
         nursery: starts them.
         tasks: those that run, by id.
         errors: the exceptions of those that failed, in order.
+        made_by: the tasks that run in the name of cells (asyncio), with the task that made each one.
         foreign_tasks: tasks that cells have started past the nursery (asyncio), with the request of each one's cell.
     """
 
     nursery: SessionNursery
-    _numbers = itertools.count(1)
 
     def __init__(self, report: Callable[[BaseException, Request | None], object]) -> None:
         self.tasks: dict[str, BackgroundTask] = {}
         self.errors: list[BaseException] = []
+        self.made_by: dict[Any, Any] = {}
         self.foreign_tasks: WeakKeyDictionary[Any, Request] = WeakKeyDictionary()
         self._on_error: OnError = "report"
         self._report = report
-        self._none_left = anyio.Event()
-        self._hosted: list[_Hosted] = []
+        self._none_left: Pending[None] = Pending()
+        self._managers = OpenManagers(self.start_host, self.failed)
 
     @classmethod
     @asynccontextmanager
@@ -267,8 +248,7 @@ class Session:
                 yield self
             finally:
                 with anyio.CancelScope(shield=True):
-                    while self._hosted:
-                        await self._leave(self._hosted.pop())
+                    await self._managers.close()
                 group.cancel_scope.cancel()
 
     # -- tasks -------------------------------------------------------------------------------------------------
@@ -287,13 +267,18 @@ class Session:
         check_mode(mode)
         self._on_error = mode
 
-    def new_task(self, name: str, on_error: OnError | None) -> BackgroundTask:
-        """Note a background task that is about to start."""
+    @contextmanager
+    def starting(self, name: str, on_error: OnError | None) -> Generator[BackgroundTask]:
+        """Note a background task that is about to start; forget it if that fails."""
         request = current_request.get()
         lasting = None if request is None else request.lasting
-        task = BackgroundTask(f"task-{next(self._numbers)}", name, lasting, on_error)
+        task = BackgroundTask(new_id(), name, lasting, on_error=on_error)
         self.tasks[task.id] = task
-        return task
+        try:
+            yield task
+        except BaseException:
+            self.forget(task)
+            raise
 
     @contextmanager
     def running(self, task: BackgroundTask) -> Generator[None]:
@@ -302,10 +287,13 @@ class Session:
             yield
         finally:
             show_left()
-            del self.tasks[task.id]
-            if not self.tasks:
-                self._none_left.set()
-                self._none_left = anyio.Event()
+            self.forget(task)
+
+    def forget(self, task: BackgroundTask) -> None:
+        """The task has ended, if it is not forgotten already."""
+        if self.tasks.pop(task.id, None) is not None and not self.tasks:
+            none_left, self._none_left = self._none_left, Pending()
+            none_left.set_result(None)
 
     def failed(self, exc: BaseException, task: BackgroundTask | Request | None) -> OnError:
         """A background task ended with ``exc``: keep it and show it in the cell that started the task."""
@@ -322,20 +310,14 @@ class Session:
                     sibling.scope.cancel()
         return mode
 
-    def start_task(self, fn: Callable[..., Awaitable[object]], *args: Any, name: str) -> str:
-        """Start a background task, in this loop, and return its id."""
-        task = self.new_task(name, None)
-        self.nursery.start_noted(task, fn, args)
-        return task.id
-
     def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Start a task that answers for its own errors."""
         self.nursery.start_host(fn)
 
     async def all_ended(self) -> None:
-        """Wait until no background task runs."""
+        """Wait until no background task runs; from any loop."""
         while self.tasks:
-            await self._none_left.wait()
+            await self._none_left
 
     # -- context managers that stay open -----------------------------------------------------------------------
 
@@ -344,16 +326,7 @@ class Session:
 
         The session closes what is still open at its end, last in first out. Raises what entering raises.
         """
-        hosted = _Hosted(manager)
-        self._hosted.append(hosted)
-        self.nursery.start_host(hosted.run)
-        try:
-            return await hosted.entered
-        except BaseException:
-            hosted.leave.set()
-            if hosted in self._hosted:
-                self._hosted.remove(hosted)
-            raise
+        return await self._managers.enter(manager)
 
     async def exit(self, manager: AbstractAsyncContextManager[Any]) -> None:
         """Leave a context manager that was entered with :meth:`enter`. Raises what leaving raises.
@@ -361,18 +334,4 @@ class Session:
         Raises:
             ValueError: if it is not open here.
         """
-        for hosted in reversed(self._hosted):
-            if hosted.manager is manager:
-                self._hosted.remove(hosted)
-                hosted.leave.set()
-                await hosted.left
-                return
-        msg = f"{manager!r} is not open in this session: it was never entered, or it was left"
-        raise ValueError(msg)
-
-    async def _leave(self, hosted: _Hosted) -> None:
-        hosted.leave.set()
-        try:
-            await hosted.left
-        except Exception as exc:  # noqa: BLE001 -- the user's; shown, and the others are left all the same
-            self.failed(exc, None)
+        await self._managers.exit(manager)

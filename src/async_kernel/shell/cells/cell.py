@@ -11,19 +11,17 @@ A cell belongs to the thread whose loop runs it. ``cut`` may be called from any 
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from contextvars import ContextVar
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import anyio
 
-from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.shell.cells.cancellation import without
-from async_kernel.shell.cells.interrupts import Gate
+from async_kernel.shell.cells.gate import Gate
+from async_kernel.shell.cells.machinery import is_machinery
 from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.nursery import CellNursery
 
-__all__ = ["Cancelled", "Cause", "Cell", "chained", "current_cell", "is_machinery", "user_traceback"]
+__all__ = ["Cancelled", "Cause", "Cell", "chained", "current_cell", "user_traceback"]
 
 Cause = Literal["interrupt", "deadline", "cancel", "shutdown"]
 State = Literal["queued", "running", "awaiting", "blocking", "ended"]
@@ -233,15 +231,6 @@ def _deepest(exc: BaseException) -> BaseException:
     while isinstance(exc, BaseExceptionGroup):
         exc = cast("BaseExceptionGroup[Any]", exc).exceptions[0]
     return exc
-
-
-def is_machinery(filename: str) -> bool:
-    """Whether a file is part of this package or of an async library."""
-    if filename.startswith(PACKAGE_FOLDER):
-        return True
-    libraries = ("trio", "anyio", "asyncio", "outcome", "IPython")
-    roots = [getattr(sys.modules.get(name), "__file__", None) for name in libraries]
-    return any(root is not None and filename.startswith(str(Path(root).parent)) for root in roots)
 
 
 def user_traceback(tb: TracebackType | None) -> TracebackType | None:

@@ -5,20 +5,24 @@ child that fails cancels the others and the code, and the cell fails with an Exc
 cut short takes its children along.
 
 The children live in a task group whose host is a task beside the cell's code, since a cell that has none shall not pay
-for it. Used in the cell's loop only.
+for it. Children are started from the cell's loop, and from threads that it waits for.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from async_kernel.lifetime.loop_token import context_for, runs_here
 from async_kernel.lifetime.pending import Pending
+from async_kernel.shell.cells.native import native_task
+from async_kernel.shell.cells.task import Task, check_function, name_of, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from anyio.abc import TaskGroup
 
@@ -32,11 +36,15 @@ class CellNursery:
 
     Args:
         start_host: starts a task that is supervised by nobody but this.
+
+    Attributes:
+        tasks: the children that run or are about to, by id.
     """
 
     def __init__(self, cell: Cell, start_host: Callable[[Callable[[], Awaitable[object]]], object]) -> None:
         self._cell = cell
-        self._waiting: deque[tuple[Callable[..., Awaitable[object]], tuple[Any, ...], object]] = deque()
+        self.tasks: dict[str, Task] = {}
+        self._waiting: deque[tuple[Task, Callable[..., Awaitable[object]], tuple[Any, ...]]] = deque()
         self._group: TaskGroup | None = None
         self._closing = anyio.Event()
         self._result: Pending[None] = Pending()
@@ -47,17 +55,37 @@ class CellNursery:
 
         Raises:
             RuntimeError: if the cell has ended; ``nursery``, the session's, starts what shall outlive its cell.
+            TypeError: if ``fn`` is no function; a coroutine, for example.
         """
+        check_function(fn)
         if self._result.done() or self._cell.ended is not None:
             msg = "this cell has ended; start tasks that outlive their cell in the session's nursery"
             raise RuntimeError(msg)
-        self._waiting.append((fn, args, name))
+        token = self._cell.token
+        if runs_here(token):
+            self._start(fn, args, name)
+        else:
+            token.call_soon(context_for(token.backend).run, partial(self._start, fn, args, name))
+
+    def _start(self, fn: Callable[..., Awaitable[object]], args: tuple[Any, ...], name: object) -> None:
+        task = Task(new_id(), name_of(fn, name), self._cell.request)
+        self.tasks[task.id] = task
+        self._waiting.append((task, fn, args))
         self._start_waiting()
 
     def _start_waiting(self) -> None:
         while self._group is not None and self._waiting:
-            fn, args, name = self._waiting.popleft()
-            self._group.start_soon(cast("Callable[..., Coroutine[Any, Any, object]]", fn), *args, name=name)
+            task, fn, args = self._waiting.popleft()
+            self._group.start_soon(self._run, task, fn, args, name=task.name)
+
+    async def _run(self, task: Task, fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
+        """Be a child."""
+        task.native = native_task()
+        try:
+            with task.scope:
+                await fn(*args)
+        finally:
+            del self.tasks[task.id]
 
     async def _host(self) -> None:
         try:
@@ -81,7 +109,8 @@ class CellNursery:
     async def abandon(self) -> None:
         """Cancel the children, when the code has failed or was cut short, and wait for them."""
         self._closing.set()
-        self._waiting.clear()
+        while self._waiting:
+            del self.tasks[self._waiting.popleft()[0].id]
         if self._group is not None:
             self._group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,10 +17,11 @@ import outcome
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.background.names import current_session, session
+from async_kernel.shell.background.names import current_session
 from async_kernel.shell.background.session import Session
 from async_kernel.shell.cells.cell import Cancelled, current_cell
-from async_kernel.shell.cells.interrupts import Gate
+from async_kernel.shell.cells.gate import Gate
+from async_kernel.shell.cells.interrupts import insist_on_striking
 from async_kernel.shell.running.evaluating import value_of
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class TaskHandle:
         self.name = name
         self.id = ""
         self._result: Pending[Any] = Pending()
-        self._scope = anyio.CancelScope()
+        self._cancel: Callable[[], object] = bool
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._result.__await__()
@@ -55,28 +57,37 @@ class TaskHandle:
         return self._result.done()
 
     def cancel(self) -> None:
-        """End it; from the loop that it runs in."""
-        self._scope.cancel()
+        """End it; from any thread."""
+        self._cancel()
 
     def __repr__(self) -> str:
         return f"<{'ended' if self.done() else 'running'} {self.id}: {self.name}>"
 
-    async def run(self, fn: Callable[[], Awaitable[Any]]) -> None:
+    def start(self, fn: Callable[[], Awaitable[Any]]) -> None:
+        """Start the task, in the session of this loop."""
+        own = current_session.get()
+        if own is None:
+            msg = "background tasks are started in cells of a kernel and in what they start"
+            raise RuntimeError(msg)
+        task = own.nursery.start_named(self._run, (fn,), self.name)
+        self.id, self._cancel = task.id, partial(own.nursery.cancel, task)
+
+    async def _run(self, fn: Callable[[], Awaitable[Any]]) -> None:
         """Be the task."""
         try:
-            with self._scope:
-                self._result.set_result(await fn())
-        except Exception as exc:
+            self._result.set_result(await fn())
+        except anyio.get_cancelled_exc_class():
+            self._result.set_exception(Cancelled(f"{self.id} was cancelled"))
+            raise
+        except BaseException as exc:
             self._result.set_exception(exc)
             raise  # to the session, which shows it
-        finally:
-            self._result.set_exception(Cancelled(f"{self.id} was cancelled"))  # nothing, if it has a result
 
 
 def start_task(shell: IPShell[Any], code: str) -> TaskHandle:
     """Start code as a background task of the session."""
     handle = TaskHandle(code.strip().splitlines()[0][:60] if code.strip() else "nothing")
-    handle.id = session.start_task(handle.run, lambda: value_of(shell, code), name=handle.name)
+    handle.start(lambda: value_of(shell, code))
     return handle
 
 
@@ -107,7 +118,8 @@ async def run_in_thread(shell: IPShell[Any], code: str, *, backend: Backend, nam
 
     def strike(_: BaseException) -> None:
         for gate in gates:
-            gate.strike()
+            if not gate.strike_asleep():
+                shell.kernel.beside.start_soon(insist_on_striking, gate)
 
     with cell.waiting(strike) if cell is not None else nullcontext():
         result = await run_loop_in_owned_thread(main, name=name, backend=backend)

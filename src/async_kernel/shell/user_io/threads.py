@@ -2,7 +2,8 @@
 
 While a kernel lives, ``threading.Thread.start`` notes the request of the context that calls it, if there is one; the
 thread begins with it. ``ThreadPoolExecutor.submit`` does the same for each piece of work, whoever's cell the worker
-thread was started in. Threads and work of the surrounding program are not touched.
+thread was started in. ``nursery`` and ``session`` are those of the cell, too: their tasks run in its loop. Threads and
+work of the surrounding program are not touched.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from async_kernel.protocol.request import current_request
+from async_kernel.shell.background.names import current_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from async_kernel.protocol.request import Request
+    from async_kernel.shell.background.session import Session
 
 __all__ = ["started_by", "threads_inherit_cells"]
 
@@ -45,7 +48,7 @@ def threads_inherit_cells() -> Generator[None]:
         request = current_request.get()
         if request is None:
             return original_submit(self, fn, *args, **kwargs)
-        return original_submit(self, _work_for, request.lasting, fn, args, kwargs)
+        return original_submit(self, _work_for, request.lasting, current_session.get(), fn, args, kwargs)
 
     threading.Thread.start = start
     pools.ThreadPoolExecutor.submit = submit
@@ -64,20 +67,24 @@ def _is_worker(thread: threading.Thread) -> bool:
     return made_by_anyio or getattr(thread, "_target", None) is getattr(pools, "_worker", pools)
 
 
-def _work_for(request: Request, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    token = current_request.set(request)
+def _work_for(
+    request: Request, session: Session | None, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    tokens = current_request.set(request), current_session.set(session)
     try:
         return fn(*args, **kwargs)
     finally:
-        current_request.reset(token)
+        current_request.reset(tokens[0])
+        current_session.reset(tokens[1])
 
 
 def _adopt(thread: threading.Thread, request: Request) -> None:
-    run = thread.run
+    run, session = thread.run, current_session.get()
 
     def run_for_cell() -> None:
         del thread.run  # the method is back, and no reference cycle is left
         current_request.set(request)
+        current_session.set(session)
         run()
 
     thread.run = run_for_cell

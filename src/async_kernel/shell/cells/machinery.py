@@ -1,0 +1,45 @@
+"""Telling user code from the machinery that runs it, and from libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import sysconfig
+from pathlib import Path
+
+from async_kernel.common import PACKAGE_FOLDER
+
+__all__ = ["is_library", "is_machinery", "keeps_scopes"]
+
+
+_ASYNC = ("trio", "anyio", "asyncio", "outcome")
+
+
+def is_machinery(filename: str) -> bool:
+    """Whether a file is part of this package or of an async library."""
+    return filename.startswith(PACKAGE_FOLDER) or _is_part_of(
+        filename, ("trio", "anyio", "asyncio", "outcome", "IPython")
+    )
+
+
+def keeps_scopes(filename: str) -> bool:
+    """Whether a file enters and leaves scopes: an exception that strikes below it may leave one in the middle."""
+    return filename == contextlib.__file__ or _is_part_of(filename, _ASYNC)
+
+
+def _is_part_of(filename: str, libraries: tuple[str, ...]) -> bool:
+    roots = [getattr(sys.modules.get(name), "__file__", None) for name in libraries]
+    return any(root is not None and filename.startswith(str(Path(root).parent)) for root in roots)
+
+
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def is_library(filename: str) -> bool:
+    """Whether a file is part of this package, of Python or of an installed library: no code of the user's own.
+
+    Code that has no file but a cell's, too: libraries make functions while they run.
+    """
+    if filename.startswith("<"):
+        return not filename.startswith("<ipython-input-")
+    return filename.startswith((PACKAGE_FOLDER, *_LIBRARIES))
