@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import threading
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypedDict, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "LAUNCHED_BY_DEBUGPY",
     "PACKAGE_FOLDER",
     "Fixed",
     "FixedCreate",
@@ -27,6 +29,9 @@ __all__ = [
 
 PACKAGE_FOLDER = str(Path(__file__).parent)
 """What the file names of this package begin with: how tracebacks know the kernel's own frames."""
+
+LAUNCHED_BY_DEBUGPY: Final = "pydevd" in sys.modules
+"""Whether a debugger had started this process when this package was imported."""
 
 S = TypeVar("S")
 T = TypeVar("T")

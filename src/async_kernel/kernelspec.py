@@ -63,7 +63,7 @@ CUSTOM_LAUNCHER_SEPARATOR = "↤"
 RESOURCES = Path(__file__).parent / "resources"
 """The logos."""
 
-METADATA: Mapping[str, Any] = {"debugger": False, "concurrent": True, "supported_encryption": ["curve"]}
+METADATA: Mapping[str, Any] = {"debugger": True, "concurrent": True, "supported_encryption": ["curve"]}
 """What JupyterLab (``debugger``) and jupyter_client (``supported_encryption``) may expect of the kernel."""
 
 _NAME = re.compile(r"[a-z0-9._\-]+", re.IGNORECASE)

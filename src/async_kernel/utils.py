@@ -10,13 +10,13 @@ cell. It costs nothing to import: neither IPython nor zmq nor trio.
 
 from __future__ import annotations
 
-import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from async_kernel.common import LAUNCHED_BY_DEBUGPY
 from async_kernel.protocol import tags as cell_tags
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.request import current_request
@@ -58,9 +58,6 @@ __all__ = [
 
 T = TypeVar("T")
 S = TypeVar("S")
-
-LAUNCHED_BY_DEBUGPY: Final = "pydevd" in sys.modules
-"""Whether a debugger had started this process when this module was imported."""
 
 
 # -- the kernel ------------------------------------------------------------------------------------------

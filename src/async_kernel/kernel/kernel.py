@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
-from traitlets import Dict, Integer, List, Unicode
+from traitlets import Bool, Dict, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
@@ -22,6 +22,7 @@ from async_kernel.kernel.beside import TasksBeside
 from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
+from async_kernel.kernel.debugging.available import why_no_debugger
 from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
 from async_kernel.kernel.questions import Questions
 from async_kernel.kernel.requests import REQUESTS
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     import psutil
 
     from async_kernel.kernel.comms import KernelCommManager
+    from async_kernel.kernel.debugging.debugger import Debugger
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
@@ -102,6 +104,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     max_waiting = Integer(20_000, min=1).tag(config=True)
     "Requests that may wait in one queue (of a shell, or of questions about code); more are answered with an error."
 
+    debug_just_my_code = Bool(True).tag(config=True)
+    "Whether the debugger steps over code of libraries."
+
     max_subshells = Integer(100, min=0).tag(config=True)
     "Subshells that may be there at a time; each has a thread and a loop."
 
@@ -141,6 +146,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.threads = ThreadCells(self)
         self.beside = TasksBeside()
         self._process: psutil.Process | None = None
+        self._debugger: Debugger | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
         self.main = ShellLane(self._execute, self.show_error)
         self.watchdog = Watchdog(self)
@@ -184,6 +190,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self.close_lanes()
                 await self.beside.close()
                 self._lanes.cancel_scope.cancel()
+                if self._debugger is not None:
+                    self._debugger.remove_files()
 
     async def serve(self) -> None:
         """Begin to serve requests, those included that came before."""
@@ -197,6 +205,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
         """Cut short whatever cell runs, and let none begin; from any thread."""
+        if self._debugger is not None:
+            self._debugger.let_go(bool, for_good=True)
         for lane in self.lanes():
             lane.queue.stop()
             for cell in list(lane.cells):
@@ -234,6 +244,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             case "comm":
                 self.serving.queue(request, self.comm_lane)
                 self.watchdog.arm()
+            case "debugger":
+                self.debugger.submit(request)
             case "helper" | "completer":
                 self.serving.queue(request, self.questions.lanes[route.lane])
 
@@ -288,6 +300,30 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         return self.main.token
 
     @property
+    def debugger(self) -> Debugger:
+        """The debugger; imported when somebody wants to debug."""
+        if self._debugger is None:
+            from async_kernel.kernel.debugging.debugger import Debugger  # noqa: PLC0415 -- few sessions debug
+
+            self._debugger = Debugger(self)
+        return self._debugger
+
+    def trace_this_thread(self) -> None:
+        """See to it that the debugger, if there is one, traces the calling thread."""
+        if self._debugger is not None:
+            self._debugger.trace_this_thread()
+
+    @property
+    def reads_beside(self) -> bool:
+        """Whether requests are read beside the shell's loop, also while a cell blocks it."""
+        return self._spawn is not None
+
+    @property
+    def cells_have_files(self) -> bool:
+        """Whether the shell names a file for each cell, in which breakpoints can be set."""
+        return hasattr(self._shell_class, "compiler_class")
+
+    @property
     def process(self) -> psutil.Process:
         """This process, for usage figures."""
         if self._process is None:
@@ -304,6 +340,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """The content of a kernel_info_reply."""
         from async_kernel import __version__  # noqa: PLC0415 -- it is looked up lazily
 
+        debugs = not why_no_debugger(self)
         return {
             "protocol_version": PROTOCOL_VERSION,
             "implementation": "async-trio",
@@ -311,8 +348,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             "language_info": dict(getattr(self._shell_class, "language_info", None) or LANGUAGE_INFO),
             "banner": self.shell.banner if hasattr(self, "shell") else "",
             "help_links": self.help_links,
-            "debugger": "debugger" in self.supported_features,
-            "supported_features": self.supported_features,
+            "debugger": debugs,
+            "supported_features": [*self.supported_features, *(["debugger"] if debugs else [])],
         }
 
     def interrupt(self, subshell_id: str | None = None) -> Interrupted:
@@ -335,6 +372,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def cut(self, lane: ShellLane, cell: Cell, cause: Cause, reason: str | None = None) -> Interrupted:
         """Cut one cell short, and see to it that it notices; from any thread."""
+        if self._debugger is not None and self._debugger.let_go(lambda: self.cut(lane, cell, cause, reason)):
+            return "blocking"
         state = lane.interrupter.interrupt(cell, cause, reason)
         self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
         return state
@@ -353,6 +392,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""
+        if self._debugger is not None and self._debugger.let_go(self.interrupt):
+            return
         if self.started:
             self.main.interrupter.on_sigint(frame)
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from async_kernel.kernel.helper import HelperLane
+from async_kernel.protocol.errors import RequestError
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.typing import MsgType
 
@@ -71,6 +72,18 @@ class Questions:
             completer = self.lanes["completer"]
             if isinstance(completer, HelperLane):
                 completer.call_soon(partial(self._warm_up, completer))
+
+    def call_soon(self, fn: Callable[[], object]) -> None:
+        """Call ``fn``, which must not raise, in the thread that completes, after what waits there; any thread.
+
+        Raises:
+            RequestError: if there are no threads.
+        """
+        completer = self.lanes["completer"]
+        if not isinstance(completer, HelperLane):
+            msg = "there are no threads here"
+            raise RequestError(msg)
+        completer.call_soon(fn)
 
     def is_superseded(self, request: Request) -> bool:
         """Whether its client has asked for another completion since; asked once, when its turn has come."""

@@ -5,7 +5,8 @@ Lanes are the places where a request can be served:
 - ``here``: at once, in the thread that read it (the I/O loop); the handler must not wait for user code;
 - ``shell``: the serial lane of the shell (or subshell) that it names: cells, in order;
 - ``comm``: the shell's loop, beside the cells: proceeds while a cell awaits, never in the middle of synchronous code;
-- ``helper`` and ``completer``: threads for questions about code, answered also while a cell blocks.
+- ``helper`` and ``completer``: threads for questions about code, answered also while a cell blocks;
+- ``debugger``: tasks beside the shell's loop, in the order of arrival, also while a cell is stopped.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["REQUESTS", "LaneName", "Route"]
 
-LaneName = Literal["here", "shell", "comm", "helper", "completer"]
+LaneName = Literal["here", "shell", "comm", "helper", "completer", "debugger"]
 
 
 def _no_handler(kernel: Kernel[Any], request: Request) -> None:
-    """Cells are served by their lane."""
+    """Cells and the debugger's requests are served by their lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Route:
     """How a message type is served.
 
     The handler returns the reply's content, or None for no reply. Cells have none: their lane runs them
-    (:func:`async_kernel.kernel.execution.execute`).
+    (:func:`async_kernel.kernel.execution.execute`); nor has the debugger, which has many commands of its own.
     """
 
     lane: LaneName
@@ -57,6 +58,7 @@ REQUESTS: Mapping[str, Route] = {
     MsgType.create_subshell_request: Route("here", subshells.create),
     MsgType.delete_subshell_request: Route("here", subshells.delete),
     MsgType.list_subshell_request: Route("here", subshells.listing),
+    MsgType.debug_request: Route("debugger"),
     MsgType.execute_request: Route("shell"),
     MsgType.comm_open: Route("comm", comms.comm_open),
     MsgType.comm_msg: Route("comm", comms.comm_msg),

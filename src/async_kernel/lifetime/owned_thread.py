@@ -76,7 +76,9 @@ async def run_in_owned_thread(
 
     thread = threading.Thread(target=work, name=name, daemon=False)
     if no_debug:
-        thread.pydev_do_not_trace = True  # pyright: ignore[reportAttributeAccessIssue] -- pydevd looks for it
+        # pydevd looks for these: the first keeps it from stopping the thread, the second from showing it.
+        thread.pydev_do_not_trace = True  # pyright: ignore[reportAttributeAccessIssue]
+        thread.is_pydev_daemon_thread = True  # pyright: ignore[reportAttributeAccessIssue]
     with traced.held_back():
         thread.start()
     try:

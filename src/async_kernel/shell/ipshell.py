@@ -35,6 +35,7 @@ from async_kernel.shell.history import CellHistory
 from async_kernel.shell.ipython import InteractiveShell, ZMQExitAutocall, display
 from async_kernel.shell.magics.gui import check_backend, enable_gui, inline_figures
 from async_kernel.shell.recognition import recognisable, recognisable_module, with_section
+from async_kernel.shell.running.compiling import CellCompiler
 from async_kernel.shell.running.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
 from async_kernel.shell.running.run_cell import RunsCode
 from async_kernel.shell.running.transforming import PlainPython
@@ -75,6 +76,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     "Of no use here: the client indents."
     displayhook_class = Type(CellDisplayHook)
     display_pub_class = Type(CellDisplayPublisher)
+    compiler_class = Type(CellCompiler)
     exiter = Instance(ZMQExitAutocall)
     keepkernel_on_exit = False
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
+
+from async_kernel.shell.running.cell_files import cell_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["bundle"]
 
 Node = dict[str, Any]
-
-_CELL = re.compile(r"<ipython-input-(\d+)-.*>")
-"""IPython's file names of cells, which nobody wants to read."""
 
 
 def bundle(tree: Node) -> dict[str, str]:
@@ -40,8 +38,8 @@ def _where(node: Node) -> str:
     if not node["where"]:
         return ""
     last = node["where"][-1]
-    cell = _CELL.fullmatch(last["file"])
-    place = f"In[{cell[1]}]" if cell else PurePath(last["file"]).name
+    number = cell_number(last["file"])
+    place = PurePath(last["file"]).name if number is None else f"In[{number}]"
     function = "" if last["function"] == "<module>" else f" in {last['function']}"
     return f"{place}:{last['line']}{function}"
 

@@ -15,20 +15,39 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.compilerop import PyCF_MASK
+from IPython.core.compilerop import CachingCompiler, PyCF_MASK
 
+from async_kernel.shell.running.cell_files import cell_file, note_number
 from async_kernel.shell.running.namespace import DISPLAY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-__all__ = ["AWAITED_CALLS", "AWAITING", "await_magics", "compile_nodes", "compile_user", "compile_value"]
+__all__ = [
+    "AWAITED_CALLS",
+    "AWAITING",
+    "CellCompiler",
+    "await_magics",
+    "compile_nodes",
+    "compile_user",
+    "compile_value",
+]
 
 AWAITING = frozenset({"capture", "time", "timeit"})
 """The magics that return an awaitable when the code that they are given awaits."""
 AWAITED = frozenset({"asyncio", "deadline", "tasks", "thread", "timeout", "trio"})
 """The magics that return an awaitable."""
+
+
+class CellCompiler(CachingCompiler):
+    """IPython's compiler, which calls cells what a debugger's client expects."""
+
+    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
+        """The file name of a cell."""
+        name = cell_file(raw_code)
+        note_number(name, number)
+        return name
 
 
 def compile_user(tree: ast.AST, filename: str, mode: str, compiler: Any, *, awaits: bool = True) -> CodeType:
