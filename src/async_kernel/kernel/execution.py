@@ -53,7 +53,8 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
         return
     cell = Cell(request, token=lane.token, timeout=timeout_of(request, kernel.shell.timeout))
     request.beside = not foreground
-    kernel.trace_this_thread()
+    if (debugger := kernel.debugger_in_use) is not None:
+        await debugger.before_cell()
     with lane.running(cell, foreground=foreground), _deadline(kernel, lane, cell):
         try:
             content = await run_cell(kernel, cell)

@@ -308,10 +308,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self._debugger = Debugger(self)
         return self._debugger
 
-    def trace_this_thread(self) -> None:
-        """See to it that the debugger, if there is one, traces the calling thread."""
-        if self._debugger is not None:
-            self._debugger.trace_this_thread()
+    @property
+    def debugger_in_use(self) -> Debugger | None:
+        """The debugger, if anybody has asked for it."""
+        return self._debugger
 
     @property
     def reads_beside(self) -> bool:

@@ -168,7 +168,7 @@ async def test_debug_reads_its_commands_from_the_client(tmp_path: Path) -> None:
         assert ran.status == "ok"
         assert prompts == ["ipdb> "] * 3
         assert "\n0\n" in ran.text() or "0\n" in ran.text()
-        assert "async_kernel" not in ran.text()
+        assert PACKAGE_FOLDER not in ran.text()
 
 
 async def test_breakpoint_reads_its_commands_from_the_client(tmp_path: Path) -> None:

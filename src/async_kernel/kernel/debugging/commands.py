@@ -96,6 +96,8 @@ async def _forward(debugger: Debugger, command: str, arguments: Message, sent: C
         debugger.breakpoints[path] = arguments.get("breakpoints") or []
         if not debugger.breakpoints[path]:
             del debugger.breakpoints[path]
+    elif command in ("setExceptionBreakpoints", "setFunctionBreakpoints"):
+        debugger.other_breakpoints[command] = arguments
     elif command == "stackTrace":
         return _without_machinery(body)
     return body

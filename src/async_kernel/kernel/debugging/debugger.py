@@ -29,6 +29,7 @@ from async_kernel.kernel.debugging.connection import ConnectionLostError, connec
 from async_kernel.kernel.debugging.variables import Variables
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.request import current_request
 from async_kernel.typing import Channel
@@ -61,6 +62,7 @@ class Debugger:
         attached: whether a session is open.
         stopped: the ids of the threads that are stopped.
         breakpoints: those that are set, by file.
+        other_breakpoints: of exceptions and functions: the arguments of the command that has set them.
         files: the cells that were written for debugpy.
         variables: of the user's namespace, as they were shown while nothing was stopped.
     """
@@ -71,7 +73,9 @@ class Debugger:
         self.attached = False
         self.stopped: set[int] = set()
         self.breakpoints: dict[str, list[Message]] = {}
+        self.other_breakpoints: dict[str, Message] = {}
         self.files: set[Path] = set()
+        self._muted = False
         self.variables = Variables()
         self._requests: deque[Request] = deque()
         self._serving = False
@@ -79,6 +83,7 @@ class Debugger:
         self._token: LoopToken | None = None
         self._parent: Any = None
         self._connecting = anyio.Lock()
+        self._letting_go = anyio.Lock()
         self._tasks: TaskGroup
 
     # -- requests --------------------------------------------------------------------------------------------
@@ -214,6 +219,8 @@ class Debugger:
             return
         self.attached = False
         self.breakpoints.clear()
+        self.other_breakpoints.clear()
+        self._muted = False
         self.stopped.clear()
         with suppress(RequestError, ConnectionLostError):
             await self.ask("disconnect", {"restart": False, "terminateDebuggee": False})
@@ -235,20 +242,45 @@ class Debugger:
 
     async def _let_go(self, then: Callable[[], object], for_good: bool) -> None:
         try:
-            if for_good:
-                await self.detach()
-            else:
-                with suppress(RequestError, ConnectionLostError):
-                    await self.ask("continue", {"threadId": next(iter(self.stopped), 0)})
-                self.stopped.clear()
+            async with self._letting_go:
+                if for_good:
+                    await self.detach()
+                elif self.stopped:
+                    with suppress(RequestError, ConnectionLostError):
+                        await self._mute()
+                        await self.ask("continue", {"threadId": next(iter(self.stopped), 0)})
+                    self.stopped.clear()
         finally:
             then()
 
-    def trace_this_thread(self) -> None:
-        """Trace code of the calling thread again: an exception that is raised in a tracer takes it out of use.
+    async def _mute(self) -> None:
+        """Take the breakpoints away until the next cell: what is to end must not stop at the next line again."""
+        self._muted = True
+        for path in list(self.breakpoints):
+            await self.ask("setBreakpoints", {"source": {"path": path}, "breakpoints": []})
+        for command in list(self.other_breakpoints):
+            await self.ask(command, {"filters": [], "breakpoints": []})
 
-        An interrupt may hit there. Called before each cell.
-        """
+    async def _unmute(self, done: Pending[None]) -> None:
+        try:
+            if self._muted and self.attached:
+                self._muted = False
+                for path, breakpoints in list(self.breakpoints.items()):
+                    await self.ask("setBreakpoints", {"source": {"path": path}, "breakpoints": breakpoints})
+                for command, arguments in list(self.other_breakpoints.items()):
+                    await self.ask(command, arguments)
+        except (RequestError, ConnectionLostError) as exc:
+            self.kernel.log.warning("Breakpoints could not be set again: %s", exc)
+        finally:
+            done.set_result(None)
+
+    async def before_cell(self) -> None:
+        """Make ready for a cell, in the thread that will run it."""
+        if self._muted:
+            done: Pending[None] = Pending()
+            self.kernel.beside.start_soon(self._unmute, done)
+            await done
+        # An exception that is raised in a tracer takes it out of use, and an interrupt may hit there.
         if self.attached and sys.gettrace() is None and sys.version_info < (3, 12):  # later Pythons are not traced so
             late_import("debugpy").trace_this_thread(True)
 
