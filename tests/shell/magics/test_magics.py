@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from async_kernel.common import PACKAGE_FOLDER
 from tests.shell.kernels import ip_session
 
 pytestmark = pytest.mark.anyio
