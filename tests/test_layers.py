@@ -236,7 +236,7 @@ HOMES = [
         ("asyncio",), ("shell/background/asyncio_tasks.py", "event_loop/asyncio_guest.py"), ("lifetime/", "event_loop/")
     ),
     Home(("IPython",), ("shell/", "interface/ip_app.py")),
-    Home(("threading.Thread",), ("lifetime/owned_thread.py",)),
+    Home(("threading.Thread",), ("lifetime/owned_thread.py", "lifetime/plain_thread.py")),
     Home(("psutil",), (), ("interface/", "kernel/")),
     Home(("debugpy", "matplotlib", "matplotlib_inline", "uvloop"), (), ("shell/", "kernel/")),
 ]
@@ -278,6 +278,18 @@ def uses_of_thread(tree: ast.AST) -> list[int]:
     ]
 
 
-def test_one_module_makes_threads() -> None:
+def test_two_modules_make_threads() -> None:
     makers = [path for path, source in MODULES.items() if uses_of_thread(ast.parse(source))]
-    assert makers == ["lifetime/owned_thread.py"]
+    assert makers == ["lifetime/owned_thread.py", "lifetime/plain_thread.py"]
+
+
+def test_clients_are_received_before_anything_large_is_imported() -> None:
+    code = """
+import sys
+import async_kernel.channels.reception, async_kernel.command, async_kernel.interface.launch
+import async_kernel.lifetime.plain_thread
+large = ("IPython", "anyio", "asyncio", "logging", "psutil", "traitlets", "trio")
+print([name for name in large if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

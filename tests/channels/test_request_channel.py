@@ -11,7 +11,8 @@ import zmq
 from jupyter_client.session import DELIM, Session
 
 from async_kernel.channels.complaints import Complaints
-from async_kernel.channels.request_channel import RequestChannel, configure_router
+from async_kernel.channels.request_channel import RequestChannel
+from async_kernel.channels.routers import configure_router
 from async_kernel.channels.settings import IOSettings
 from async_kernel.transport.codec import Codec, LocalError
 from async_kernel.transport.owned_socket import OwnedSocket

@@ -11,7 +11,7 @@ import zmq
 from jupyter_client.session import Session
 
 from async_kernel.channels.complaints import Complaints
-from async_kernel.channels.request_channel import configure_router
+from async_kernel.channels.routers import configure_router
 from async_kernel.channels.settings import IOSettings
 from async_kernel.channels.stdin import Stdin, StdinClosedError
 from async_kernel.protocol.request import Request

@@ -29,7 +29,9 @@ from async_kernel.channels.drop_counts import DropCounts
 from async_kernel.channels.heartbeat import serve_heartbeat
 from async_kernel.channels.output import Output, OutputQueue
 from async_kernel.channels.peers import Peers
-from async_kernel.channels.request_channel import RequestChannel, configure_router
+from async_kernel.channels.reception import Arrivals
+from async_kernel.channels.request_channel import RequestChannel
+from async_kernel.channels.routers import configure_router
 from async_kernel.channels.settings import IOSettings
 from async_kernel.channels.stdin import Stdin, StdinClosedError
 from async_kernel.lifetime.loop_token import LoopToken, current_loop_token
@@ -80,6 +82,7 @@ class IOLoop:
         current_parent: the header that captured text belongs to; called in any thread, with a lock held.
         terminal: where the log goes; served here.
         echo: whether captured text goes to the terminal, too.
+        arrivals: what a :class:`~async_kernel.channels.reception.Reception` leaves to this loop.
 
     Attributes:
         ports: as wished, then as bound.
@@ -104,12 +107,14 @@ class IOLoop:
         current_parent: Callable[[], Parent] = lambda: None,
         terminal: Terminal | None = None,
         echo: bool = False,
+        arrivals: Arrivals | None = None,
     ) -> None:
         forked.watch()
         self._generation = forked.generation()
         self._settings = settings
         self._codec = codec
         self._submit = submit
+        self._arrivals = arrivals
         self._log = log
         self._queue = OutputQueue(settings.iopub_limit_bytes)
         self._terminal = terminal
@@ -286,21 +291,19 @@ class IOLoop:
 
     async def _serve_channels(self, tasks: trio.Nursery, announce: Callable[[], object]) -> None:
         settings, complaints = self._settings, self._complaints
+        arrivals = self._arrivals or Arrivals(self._codec)
         self._trio_token = token = trio.lowlevel.current_trio_token()
         self._close_asked = trio.Event()
         endpoints = Endpoints(settings.transport, settings.ip, settings.curve)
         with ExitStack() as sockets:
             sockets.callback(endpoints.close)
-            context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-            sockets.callback(context.term)
+            sockets.callback(arrivals.close)
 
             def bind(kind: int, channel: Channel, configure: Callable[[zmq.Socket[bytes], IOSettings], None]) -> int:
-                socket = context.socket(kind)
-                owned = bound[channel] = OwnedSocket(socket, token)
+                port = arrivals.bind(kind, channel, configure, settings, endpoints)
+                owned = bound[channel] = OwnedSocket(arrivals.sockets.pop(channel), token)
                 sockets.callback(owned.close, settings.linger_ms)
-                socket.setsockopt(zmq.TCP_MAXRT, round(settings.stalled_client_s * 1000))
-                configure(socket, settings)
-                return endpoints.bind(socket, channel, getattr(settings.ports, channel))
+                return port
 
             bound: dict[Channel, OwnedSocket] = {}
             ports = {c: bind(zmq.ROUTER, c, configure_router) for c in (Channel.shell, Channel.control, Channel.stdin)}
@@ -324,7 +327,9 @@ class IOLoop:
             for watcher in watchers:
                 sockets.callback(watcher.close)
             async with trio.open_nursery() as helpers:
-                ports[Channel.heartbeat] = await helpers.start(serve_heartbeat, context, endpoints, settings.ports.hb)
+                ports[Channel.heartbeat] = await helpers.start(
+                    serve_heartbeat, arrivals.context, endpoints, settings.ports.hb
+                )
                 for watcher in watchers:
                     helpers.start_soon(watcher.serve)
                 if self._fds is not None:
@@ -337,6 +342,8 @@ class IOLoop:
                     self.ports, self.ip = Ports(**ports), endpoints.ip
                     self.token = current_loop_token()
                     self._channels = _Channels(shell, control, stdin, publisher, tasks)
+                    arrivals.pass_on(self.publish, self._submit, complaints)
+                    shell.undeliverable += arrivals.undeliverable
                     if not self._reading:
                         self.stop_reading()
                     if self._closing:

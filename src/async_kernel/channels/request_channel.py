@@ -4,16 +4,6 @@ Requests are checked (:mod:`~async_kernel.transport.codec`) and handed to ``subm
 comes in is reported, a few times per minute at most, and forgotten: the next valid request is served. Replies are
 packed in the thread that answers and sent by the owner.
 
-The socket's options:
-
-- ``ROUTER_HANDOVER``: a client that comes back under its identity (after a broken connection) takes it over, instead of
-  being ignored until the old connection is found dead.
-- ``ROUTER_MANDATORY``: a reply for a client that has gone is an error that we see and count, not silence. It is not an
-  error of the kernel.
-- ``SNDHWM`` 0: a ROUTER drops what exceeds the mark, and there is nobody to hold back: a client may ask 5000 questions
-  before it reads the first answer. What bounds it is that TCP gives up a client that does not read.
-- ``RCVHWM``: bursts only, since the I/O loop reads always; then TCP holds the client back.
-
 Closing: :meth:`RequestChannel.stop_reading`, and after the last reply :meth:`RequestChannel.finish`.
 """
 
@@ -31,24 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from async_kernel.channels.complaints import Complaints
-    from async_kernel.channels.settings import IOSettings
     from async_kernel.protocol.request import Request
     from async_kernel.transport.codec import Codec
     from async_kernel.transport.owned_socket import OwnedSocket
     from async_kernel.typing import Channel, Content
 
-__all__ = ["RequestChannel", "configure_router"]
+__all__ = ["RequestChannel"]
 
 _BATCH: Final = 64
 """Requests after which replies and other tasks of the I/O loop get their turn: about a millisecond's work."""
-
-
-def configure_router(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
-    """Set the options of a ROUTER socket, before it is bound; see the module for the reasons."""
-    socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    socket.setsockopt(zmq.SNDHWM, 0)
-    socket.setsockopt(zmq.RCVHWM, settings.request_high_water_mark)
 
 
 class RequestChannel:

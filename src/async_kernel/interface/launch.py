@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from traitlets.utils.importstring import import_item
-
-from async_kernel.interface import garbage
+from async_kernel.interface import early, garbage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,13 +40,16 @@ def launch_interface(settings: Mapping[str, Any]) -> None:
     garbage.postpone()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        _class_of(settings).launch_instance()
+        with early.clients_received(settings):
+            _class_of(settings).launch_instance()
     finally:
         garbage.resume()
 
 
 def _class_of(settings: Mapping[str, Any]) -> type[BaseInterface[Any]]:
-    from async_kernel.interface.base import BaseInterface  # noqa: PLC0415 -- the import is part of starting
+    from traitlets.utils.importstring import import_item  # noqa: PLC0415 -- imports are most of starting
+
+    from async_kernel.interface.base import BaseInterface  # noqa: PLC0415
 
     cls = settings.get("interface_class") or settings.get("BaseInterface.interface_class") or DEFAULT_INTERFACE
     if isinstance(cls, str):

@@ -25,6 +25,7 @@ from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.channels.terminal import Terminal
 from async_kernel.common import MethodNotSupported
+from async_kernel.interface import early
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.connection import ConnectionFileMixin
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
@@ -38,6 +39,7 @@ from async_kernel.transport.connection_file import (
     read_connection_file,
     write_connection_file,
 )
+from async_kernel.transport.plain_session import PlainSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -132,15 +134,20 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         ended = anyio.Event()
         with ExitStack() as stack:
             captured = stack.enter_context(self._captured_fds()) if self._launched else None
+            settings = self._io_settings()
+            arrivals = early.take(settings, self.serving_session)
+            if arrivals is not None and isinstance(arrivals.codec.session, PlainSession):
+                self._plain = arrivals.codec.session  # clients know it by now
             self.io = io = IOLoop(
-                self._io_settings(),
-                Codec(self.serving_session),
+                settings,
+                Codec(self.serving_session) if arrivals is None else arrivals.codec,
                 self._submit,
                 self.log,
                 captured=captured,
                 current_parent=self._last_parent,
                 terminal=self._terminal,
                 echo=not self.quiet,
+                arrivals=arrivals,
             )
             self.kernel.connect(io, backend=self.backend, barrier=io.barrier, spawn=io.start_soon)
             self.kernel.embedded = not self._launched

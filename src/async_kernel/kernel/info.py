@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.kernel_info import LANGUAGE_INFO, PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
@@ -16,19 +16,6 @@ if TYPE_CHECKING:
     from async_kernel.typing import Content
 
 __all__ = ["LANGUAGE_INFO", "PROTOCOL_VERSION", "connect", "drop_counts", "kernel_info", "usage"]
-
-PROTOCOL_VERSION = "5.5"
-"""The messaging protocol that this kernel declares."""
-
-LANGUAGE_INFO: dict[str, Any] = {
-    "name": "python",
-    "version": platform.python_version(),
-    "mimetype": "text/x-python",
-    "codemirror_mode": {"name": "ipython", "version": sys.version_info.major},
-    "pygments_lexer": "ipython3",
-    "nbconvert_exporter": "python",
-    "file_extension": ".py",
-}
 
 
 def kernel_info(kernel: Kernel[Any], request: Request) -> Content:

@@ -23,7 +23,6 @@ from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.debugging.available import why_no_debugger
-from async_kernel.kernel.info import LANGUAGE_INFO, PROTOCOL_VERSION
 from async_kernel.kernel.questions import Questions
 from async_kernel.kernel.requests import REQUESTS
 from async_kernel.kernel.run_mode import run_mode_of
@@ -36,6 +35,7 @@ from async_kernel.kernel.watchdog import Watchdog
 from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.protocol.errors import RequestError, error_content
+from async_kernel.protocol.kernel_info import HELP_LINKS, SUPPORTED_FEATURES, kernel_info_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
 from async_kernel.shell.cells.lane import Lane
@@ -88,18 +88,9 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         pid: of the process that the kernel belongs to; a fork has another.
     """
 
-    help_links = List(
-        Dict(),
-        default_value=[
-            {"text": "Python Reference", "url": "https://docs.python.org/3/"},
-            {"text": "Trio Reference", "url": "https://trio.readthedocs.io/"},
-            {"text": "AnyIO Reference", "url": "https://anyio.readthedocs.io/"},
-            {"text": "IPython Reference", "url": "https://ipython.readthedocs.io/"},
-            {"text": "Jupyter Reference", "url": "https://docs.jupyter.org/"},
-        ],
-    ).tag(config=True)
+    help_links = List(Dict(), default_value=HELP_LINKS).tag(config=True)
     "Links for the help menu of a front end: a list of {'text': …, 'url': …}."
-    supported_features = List(Unicode(), default_value=["kernel subshells"]).tag(config=True)
+    supported_features = List(Unicode(), default_value=SUPPORTED_FEATURES).tag(config=True)
     "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
     max_waiting = Integer(20_000, min=1).tag(config=True)
     "Requests that may wait in one queue (of a shell, or of questions about code); more are answered with an error."
@@ -338,19 +329,13 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     @property
     def kernel_info(self) -> Content:
         """The content of a kernel_info_reply."""
-        from async_kernel import __version__  # noqa: PLC0415 -- it is looked up lazily
-
-        debugs = not why_no_debugger(self)
-        return {
-            "protocol_version": PROTOCOL_VERSION,
-            "implementation": "async-trio",
-            "implementation_version": __version__,
-            "language_info": dict(getattr(self._shell_class, "language_info", None) or LANGUAGE_INFO),
-            "banner": self.shell.banner if hasattr(self, "shell") else "",
-            "help_links": self.help_links,
-            "debugger": debugs,
-            "supported_features": [*self.supported_features, *(["debugger"] if debugs else [])],
-        }
+        return kernel_info_content(
+            self.shell.banner if hasattr(self, "shell") else "",
+            debugger=not why_no_debugger(self),
+            language_info=getattr(self._shell_class, "language_info", None),
+            help_links=self.help_links,
+            supported_features=self.supported_features,
+        )
 
     def interrupt(self, subshell_id: str | None = None) -> Interrupted:
         """Cut the foreground cell of the main shell, or of a subshell, short; from any thread.
