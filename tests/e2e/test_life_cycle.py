@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from multiprocessing import shared_memory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -215,6 +217,21 @@ def test_child_processes_end_with_it(start: Callable[..., KernelProcess], ours: 
     assert len(kernel.children()) >= 1
     stop_by_client(kernel, client)
     gone(kernel)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows frees shared memory itself, without a process that tracks it")
+def test_what_multiprocessing_tracks_is_given_back(start: Callable[..., KernelProcess], ours: None) -> None:
+    kernel = start(writes_file=True)
+    client = kernel.client()
+    client.run("from multiprocessing import shared_memory\nmemory = shared_memory.SharedMemory(create=True, size=10)")
+    name = client.value("memory.name").strip("'")
+    (tracker,) = kernel.children()
+    stop_by_client(kernel, client)
+    assert kernel.exit_code() == 0
+    tracker.wait(10)
+    assert "Killing child process" not in kernel.log
+    with pytest.raises(FileNotFoundError):
+        shared_memory.SharedMemory(name)
 
 
 @pytest.mark.parametrize("what", ["idle", "sleeping", "awaiting"])

@@ -188,9 +188,13 @@ def leave_threads(grace_s: float, log: logging.Logger) -> None:
 
 
 def end_children(grace_s: float, log: logging.Logger) -> None:
-    """Ask the child processes that user code left to end, and end those that do not within ``grace_s`` seconds."""
+    """Ask the child processes that user code left to end, and end those that do not within ``grace_s`` seconds.
+
+    But not a resource tracker of multiprocessing or loky, which such requests do not reach: it ends by itself when all
+    that it serves have ended, this process last, and gives back what they left.
+    """
     psutil = late_import("psutil")
-    children = psutil.Process().children(recursive=True)
+    children = [child for child in psutil.Process().children(recursive=True) if not _is_resource_tracker(child)]
     if not children:
         return
     for child in children:
@@ -200,6 +204,14 @@ def end_children(grace_s: float, log: logging.Logger) -> None:
         log.warning("Killing child process %s, which did not end when asked.", child.pid)
         _signal_child(child, "kill")
     psutil.wait_procs(alive, timeout=grace_s)
+
+
+def _is_resource_tracker(child: Any) -> bool:
+    psutil = late_import("psutil")
+    try:
+        return any("resource_tracker import main" in argument for argument in child.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _signal_child(child: Any, how: str) -> None:
