@@ -24,6 +24,7 @@ from benchmarks.measures import PROBES
 from benchmarks.model import Form
 from benchmarks.progress import display_for
 from benchmarks.report import markdown, plots
+from benchmarks.report.publish import publish
 from benchmarks.results import Results, Subject
 from benchmarks.runner import Runner
 from benchmarks.selection import select_kernels, select_probes, split
@@ -140,6 +141,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     out.add_argument("--no-plots", action="store_true", help="no SVG files, even if matplotlib is there")
     out.add_argument("--render", type=Path, metavar="FILE", help="measure nothing: report on an earlier results.json")
+    out.add_argument(
+        "--add", type=Path, metavar="FILE", help="what this run does not measure comes from an earlier results.json"
+    )
+    out.add_argument(
+        "--publish", action="store_true", help="write tables and plots into docs/performance.md and docs/benchmarks"
+    )
     out.add_argument("--list", action="store_true", help="show the kernels and the measures, and end")
     return parser
 
@@ -159,7 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             _show_lists(Console())
             return 0
+        earlier = Results.from_json(options.add) if options.add else None
         results = Results.from_json(options.render) if options.render else _measure(options, console)
+        if earlier is not None:
+            results.take_over(earlier)
         _report(results, options, console)
     except BenchError as e:
         console.print(f"[bold red]error:[/] {escape(str(e))}", highlight=False, soft_wrap=True)
@@ -259,5 +269,7 @@ def _report(results: Results, options: argparse.Namespace, console: Console) -> 
             plots.draw(results, folder)
         else:
             console.print("no plots: matplotlib is not installed here", highlight=False)
+    if options.publish:
+        publish(results, PROJECT / "docs")
     print(text)
     console.print(f"written to {folder}", highlight=False, soft_wrap=True)

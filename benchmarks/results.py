@@ -82,6 +82,20 @@ class Results:
         if absence not in self.absences:
             self.absences.append(absence)
 
+    def take_over(self, earlier: Results) -> None:
+        """Have what only an earlier run measured, too: whole figures, so that kernels are compared within one run."""
+        there = {subject.name for subject in self.subjects}
+        self.subjects += [subject for subject in earlier.subjects if subject.name not in there]
+        new = [name for name in earlier.figures if name not in self.figures]
+        for name in new:
+            self.figures[name] = earlier.figures[name]
+            self.readings[name] = earlier.readings.get(name, {})
+        for family, names in earlier.families.items():
+            mine = self.families.setdefault(family, [])
+            mine += [name for name in names if name in new]
+        self.absences += [absence for absence in earlier.absences if absence not in self.absences]
+        self.about["added"] = f"{earlier.about.get('form')}, {earlier.about.get('date')}"
+
     def summary(self, figure: str, kernel: str) -> Summary | None:
         """A kernel's figure; None if there is no reading (or if the figure is a curve)."""
         values = [r for r in self.readings.get(figure, {}).get(kernel, []) if not isinstance(r, dict) and r != []]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["PROBES", "pipeline"]
 
 CELLS = Effort(250, 2000)
+PATIENCE = Effort(20, 60)
+"""Seconds after which a kernel counts as one that answers no more."""
 EXECUTES = Figure("execute_rate", "`pass` cells per second, pipelined", "1/s", "higher")
 
 
@@ -49,8 +51,8 @@ def pipeline(client: Client, count: int, *, code: str = "pass", timeout: float =
 def many_cells(stage: Stage) -> Readings:
     """Pipelined cells."""
     client, count = stage.client, stage.effort(CELLS)
-    pipeline(client, 10)
-    return {EXECUTES.name: count / pipeline(client, count)}
+    pipeline(client, 10, timeout=stage.effort(PATIENCE))
+    return {EXECUTES.name: count / pipeline(client, count, timeout=stage.effort(PATIENCE))}
 
 
 PROBES = (

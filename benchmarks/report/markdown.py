@@ -9,12 +9,13 @@ from benchmarks.report.numbers import number, with_spread, written_ratio, writte
 from benchmarks.statistics import ratio, shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.goals import Goal
+    from benchmarks.model import Figure
     from benchmarks.results import Results
 
-__all__ = ["goal_table", "render", "table"]
+__all__ = ["about", "curve_shapes", "goal_figures", "goal_table", "pictures", "render", "table"]
 
 OURS = "ours"
 
@@ -29,7 +30,7 @@ def render(results: Results) -> str:
     """The whole report."""
     sections = [
         "# Benchmark of Jupyter kernels for Python\n",
-        _about(results),
+        about(results),
         _section("Goals", goal_table(results)),
         _section("Compared with the other revision", _against(results)),
         _section("Ratios", _ratios(results)),
@@ -45,18 +46,21 @@ def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}" if body else ""
 
 
-def _about(results: Results) -> str:
-    about = results.about
-    machine = about.get("machine", {})
+def about(results: Results) -> str:
+    """When, where and how it was measured."""
+    facts = results.about
+    machine = facts.get("machine", {})
     lines = [
-        f"- form: {about.get('form')}, {about.get('date')}, {number(about.get('seconds', 0))} s",
+        f"- form: {facts.get('form')}, {facts.get('date')}, {number(facts.get('seconds', 0))} s",
         f"- machine: {machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}; "
         f"load before {machine.get('load_before')}, after {machine.get('load_after')}",
-        f"- Python {about.get('python')}; our commit {about.get('commit') or 'unknown'}",
+        f"- Python {facts.get('python')}; our commit {facts.get('commit') or 'unknown'}",
         f"- noise: half of all figures vary by more than {results.typical_spread():.0f} % between their rounds",
         "- a cell is the median of the rounds (lowest–highest round); ratios are of medians within this run",
     ]
-    if about.get("interrupted"):
+    if added := facts.get("added"):
+        lines.append(f"- figures of an earlier run are among them: {added}")
+    if facts.get("interrupted"):
         lines.append("- **the run was broken off**: later measures are missing")
     return "\n".join(lines) + "\n"
 
@@ -72,6 +76,50 @@ def goal_table(results: Results) -> str:
     ]
     counts = [f"{sum(judge(goal, results, name).met is True for goal in goals)} of {len(goals)} met" for name in ours]
     return table(["measure", "goal", *ours], [*rows, ["**sum**", "", *counts]], texts=2)
+
+
+def goal_figures(results: Results) -> str:
+    """Every figure that a goal is about, of every kernel, with its spread."""
+    names = [subject.name for subject in results.subjects]
+    figures = dict.fromkeys(goal.figure for goal in GOALS if goal.figure in results.figures)
+    rows = list[list[str]]()
+    for figure in (results.figures[name] for name in figures):
+        summaries = [results.summary(figure.name, name) for name in names]
+        if any(summaries):
+            unit = f" [{figure.unit}]" if figure.unit else ""
+            rows.append([figure.title + unit, *(with_spread(s) if s else "–" for s in summaries)])
+    return table(["figure", *names], rows) if rows else ""
+
+
+def curve_shapes(results: Results) -> str:
+    """How every curve grows, and its value at both ends, for every kernel."""
+    subjects = [subject.name for subject in results.subjects]
+    rows = list[list[str]]()
+    for figure in results.figures.values():
+        curves = [results.curve(figure.name, name) for name in subjects]
+        if any(curves):
+            title = f"{figure.title} [{figure.unit}], over {figure.x_label}"
+            rows.append([title, *(_ends(curve, figure) if curve else "–" for curve in curves)])
+    return table(["curve", *subjects], rows) if rows else ""
+
+
+def _ends(curve: Mapping[float, float], figure: Figure) -> str:
+    """``flat: 1.2 (1) … 1.3 (10,000)``."""
+    first, last = min(curve), max(curve)
+    ends = f"{number(curve[first])} ({written_x(first, figure)}) … {number(curve[last])} ({written_x(last, figure)})"
+    return f"{shape(curve)}: {ends}"
+
+
+def pictures(results: Results) -> str:
+    """Images of the overview and of every curve, from a page beside the folder ``benchmarks``."""
+    curves = [
+        figure
+        for figure in results.figures.values()
+        if any(results.curve(figure.name, subject.name) for subject in results.subjects)
+    ]
+    lines = ["![How many times better than ipykernel, for each measure](benchmarks/overview.svg)\n"]
+    lines += [f"![{figure.title}, over {figure.x_label}](benchmarks/{figure.name}.svg)\n" for figure in curves]
+    return "\n".join(lines)
 
 
 def _goal_title(results: Results, goal: Goal) -> str:
