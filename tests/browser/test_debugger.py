@@ -1,0 +1,103 @@
+"""The debugger of JupyterLab: a person sets a breakpoint, looks at variables, steps, and goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.common.exceptions import TimeoutException
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.harness.page import Page
+
+CELL = """\
+def double(number):
+    result = number * 2
+    return result
+
+answer = double(21)
+print("the answer is", answer)"""
+
+
+class Debugging:
+    """A notebook with its debugger on."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        page.until(self._switched_on, "the debugger")
+
+    def _switched_on(self) -> bool:
+        bug = self.page.element(".jp-DebuggerBugButton")
+        if bug is None or not bug.is_enabled():
+            return False
+        bug.click()
+        return self._soon(lambda: self.page.element(".jp-NotebookPanel .cm-breakpoint-gutter"))
+
+    def _soon(self, condition: Callable[[], object]) -> bool:
+        """Whether a click did something; JupyterLab takes none to heart before its session with the kernel is open."""
+        try:
+            self.page.until(condition, "what a click should do", 2)
+        except TimeoutException:
+            return False
+        return True
+
+    def set_breakpoint(self, cell: int, line: int) -> None:
+        """Click beside a line of a cell."""
+        node: Any = self.page.panel("return panel.content.widgets[arguments[0]].node", cell)
+        gutter = node.find_element(By.CSS_SELECTOR, ".cm-breakpoint-gutter")
+        down = node.find_elements(By.CSS_SELECTOR, ".cm-line")[line - 1].rect["y"] - gutter.rect["y"] + 8
+
+        def clicked() -> bool:
+            clicks = ActionChains(self.page.driver).move_to_element(gutter)
+            clicks.move_by_offset(0, round(down - gutter.rect["height"] / 2)).click().perform()
+            return self._soon(lambda: str(line) in self.panel("Breakpoints"))
+
+        self.page.until(clicked, "the breakpoint in the sidebar")
+
+    def panel(self, name: str) -> str:
+        """What a part of the debugger's sidebar shows: Variables, Callstack, Breakpoints, Sources."""
+        element = self.page.element(f".jp-Debugger{name}")
+        return element.text if element is not None else ""
+
+    def wait_stack(self, *entries: str) -> None:
+        """Wait until the call stack shows just this."""
+        self.page.until(lambda: all(entry in self.panel("Callstack") for entry in entries), f"the stack {entries}")
+
+
+@pytest.fixture
+def debugging(open_notebook: Callable[..., Page]) -> Debugging:
+    return Debugging(open_notebook(CELL, "answer + 1"))
+
+
+def test_a_cell_is_debugged(debugging: Debugging) -> None:
+    page = debugging.page
+    debugging.set_breakpoint(0, 2)
+    page.start(0)
+    debugging.wait_stack("double", "<module>")
+    page.until(lambda: "21" in debugging.panel("Variables"), "the variable number")
+    page.screenshot("debugger-stopped")
+
+    page.command("debugger:next")
+    page.until(lambda: "42" in debugging.panel("Variables"), "the variable result")
+    page.screenshot("debugger-stepped")
+
+    page.command("debugger:continue")
+    page.wait_text(0, "the answer is 42")
+    page.wait_done(0)
+    page.run(1)
+    page.wait_text(1, "43")
+
+
+def test_an_interrupt_ends_what_is_stopped(debugging: Debugging) -> None:
+    page = debugging.page
+    debugging.set_breakpoint(0, 2)
+    page.start(0)
+    debugging.wait_stack("double")
+    page.interrupt()
+    page.wait_done(0)
+    page.run(1)
+    page.wait_done(1)
