@@ -47,11 +47,11 @@ class Debugging:
 
     def set_breakpoint(self, cell: int, line: int) -> None:
         """Click beside a line of a cell."""
-        node: Any = self.page.panel("return panel.content.widgets[arguments[0]].node", cell)
-        gutter = node.find_element(By.CSS_SELECTOR, ".cm-breakpoint-gutter")
-        down = node.find_elements(By.CSS_SELECTOR, ".cm-line")[line - 1].rect["y"] - gutter.rect["y"] + 8
 
         def clicked() -> bool:
+            node: Any = self.page.panel("return panel.content.widgets[arguments[0]].node", cell)
+            gutter = node.find_element(By.CSS_SELECTOR, ".cm-breakpoint-gutter")
+            down = node.find_elements(By.CSS_SELECTOR, ".cm-line")[line - 1].rect["y"] - gutter.rect["y"] + 8
             clicks = ActionChains(self.page.driver).move_to_element(gutter)
             clicks.move_by_offset(0, round(down - gutter.rect["height"] / 2)).click().perform()
             return self._soon(lambda: str(line) in self.panel("Breakpoints"))

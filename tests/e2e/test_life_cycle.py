@@ -184,8 +184,7 @@ def test_a_child_that_shields_itself_is_named(start: Callable[..., KernelProcess
     assert client.result(shutdown).status == "ok"
     gone(kernel, code=1)
     [line] = [line for line in kernel.log.splitlines() if "did not stop" in line]
-    assert "task task-1 (stubborn) at <ipython-input-" in line
-    assert line.endswith(":5, in stubborn.")
+    assert line.endswith("task task-1 (stubborn) at In[1]:5, in stubborn.")
 
 
 def test_threads_of_the_user_do_not_keep_it(start: Callable[..., KernelProcess], ours: None) -> None:

@@ -43,7 +43,7 @@ def test_a_concurrent_cell_that_blocks_is_told_where(others: Client) -> None:
     said = others.run(f"# task\n{BLOCKS}").stderr
     assert said.count("\n") == 1
     assert said.startswith("The cell `import time` has kept the event loop for more than 0.1 s at ")
-    assert ":4, in <module>, while " in said
+    assert ":4, while " in said
 
 
 def test_a_plain_cell_of_the_main_shell_may_block(others: Client) -> None:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.kernel.task_tree import Node, tree_of, walk, walk_below
+from async_kernel.shell.running.cell_files import place
 from async_kernel.shell.user_io.threads import started_by
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def what_will_not_end(kernel: Kernel[Any]) -> str:
             continue  # what is in it is named
         name = f"`{node['name']}`" if node["kind"] == "cell" else f"{node['id']} ({node['name']})"
         last = node["where"][-1] if node["where"] else None
-        place = f" at {last['file']}:{last['line']}, in {last['function']}" if last is not None else ""
-        found.append(f"{node['kind']} {name}{place}")
+        at = f" at {place(last)}" if last is not None else ""
+        found.append(f"{node['kind']} {name}{at}")
     more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
     return ", ".join(found[:_MOST]) + more or "threads of user code"
 

@@ -17,6 +17,7 @@ import anyio
 
 from async_kernel.kernel.task_tree import first_line, thread_stack
 from async_kernel.lifetime.loop_token import current_loop_token
+from async_kernel.shell.running.cell_files import place
 
 if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
@@ -96,10 +97,10 @@ class Watchdog:
             return
         who, request = self._culprit(blocker, cells)
         where = next(reversed(thread_stack(lane)), None)
-        place = f" at {where['file']}:{where['line']}, in {where['function']}" if where is not None else ""
+        at = f" at {place(where)}" if where is not None else ""
         waiting = f"{others} other task{'s' if others > 1 else ''}"
         text = (
-            f"{who} has kept the event loop for more than {patience:g} s{place}, while {waiting} could not go on. "
+            f"{who} has kept the event loop for more than {patience:g} s{at}, while {waiting} could not go on. "
             "Let it await, or move what blocks into a thread (`# thread`, %%thread, to_thread).\n"
         )
         if request is not None:

@@ -38,8 +38,6 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 def is_library(filename: str) -> bool:
     """Whether a file is part of this package, of Python or of an installed library: no code of the user's own.
 
-    Code that has no file but a cell's, too: libraries make functions while they run.
+    Code that has no file, too: libraries make functions while they run. Cells have one.
     """
-    if filename.startswith("<"):
-        return not filename.startswith("<ipython-input-")
-    return filename.startswith((PACKAGE_FOLDER, *_LIBRARIES))
+    return filename.startswith(("<", PACKAGE_FOLDER, *_LIBRARIES))

@@ -12,9 +12,12 @@ import os
 import struct
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["HASH_METHOD", "HASH_SEED", "cell_file", "cell_folder", "cell_number", "murmur2", "note_number"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["HASH_METHOD", "HASH_SEED", "cell_file", "cell_folder", "cell_number", "murmur2", "note_number", "place"]
 
 HASH_METHOD: Final = "Murmur2"
 """What front ends call the hash."""
@@ -66,3 +69,11 @@ def note_number(file: str, number: int) -> None:
 def cell_number(file: str) -> int | None:
     """The n of ``In[n]`` for the file name of a cell; None for other files."""
     return _numbers.get(file)
+
+
+def place(frame: Mapping[str, Any]) -> str:
+    """Where a frame of a stack (``file``, ``line``, ``function``) is, for people: ``In[3]:5, in work``."""
+    number = cell_number(frame["file"])
+    file = frame["file"] if number is None else f"In[{number}]"
+    function = "" if frame["function"] == "<module>" else f", in {frame['function']}"
+    return f"{file}:{frame['line']}{function}"
