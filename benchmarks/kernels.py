@@ -20,7 +20,7 @@ __all__ = ["KERNELS", "OUR_DISTRIBUTION", "Kernel", "Recipe", "ours_at"]
 OUR_DISTRIBUTION = "async-trio"
 FLOOR = Path(__file__).with_name("floor.py")
 
-PYTHON_KERNEL = frozenset(Feature) - {Feature.subshells}
+PYTHON_KERNEL = frozenset(Feature) - {Feature.subshells, Feature.concurrency, Feature.scopes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ _IPYKERNEL = Kernel(
     argv=("{python}", "-m", "ipykernel_launcher", "-f", "{file}"),
     distribution="ipykernel",
     imports="ipykernel.kernelapp",
-    features=frozenset(Feature),
+    features=PYTHON_KERNEL | {Feature.subshells},
     interrupt_by_signal=True,
 )
 _ASYNC_KERNEL = Kernel(
@@ -142,6 +142,7 @@ _ASYNC_KERNEL = Kernel(
     argv=("{python}", "-m", "async_kernel", "start", "--connection_file={file}", "--name=async"),
     distribution="async-kernel",
     imports="async_kernel.interface",
+    features=PYTHON_KERNEL | {Feature.concurrency},
     concurrent="# task",
 )
 _XEUS_PYTHON = Kernel(
@@ -170,7 +171,7 @@ KERNELS: tuple[Kernel, ...] = (
     *ours_at("", ""),
     _IPYKERNEL,
     _ASYNC_KERNEL,
-    replace(_trio(_ASYNC_KERNEL, ""), name="async-kernel-trio", features=PYTHON_KERNEL - {Feature.background}),
+    replace(_trio(_ASYNC_KERNEL, ""), name="async-kernel-trio", features=_ASYNC_KERNEL.features - {Feature.background}),
     replace(
         _ASYNC_KERNEL,
         name="async-kernel-uvloop",

@@ -42,6 +42,8 @@ class Feature(enum.StrEnum):
     background = "lets a cell leave a background task"
     subshells = "has subshells"
     history = "keeps a history"
+    concurrency = "runs cells beside each other"
+    scopes = "cancels one task, and shows all"
 
 
 @dataclass(frozen=True, slots=True)

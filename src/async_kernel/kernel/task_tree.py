@@ -212,7 +212,7 @@ def thread_stack(lane: ShellLane) -> list[Node]:
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
-    return _user_part([_frame(each.f_code, each.f_lineno) for each in reversed(frames)])
+    return _user_part([(each.f_code, each.f_lineno) for each in reversed(frames)])
 
 
 def _function(native: Any) -> CodeType:
@@ -233,7 +233,7 @@ def _where(native: Any) -> list[Node]:
     """Where a task of trio or asyncio waits, outermost first."""
     if native is None:
         return []
-    return _user_part([_frame(frame.f_code, line) for frame, line in _await_frames(native)])
+    return _user_part([(frame.f_code, line) for frame, line in _await_frames(native)])
 
 
 def _await_frames(native: Any) -> Iterator[tuple[FrameType, int]]:
@@ -257,14 +257,15 @@ def _attribute(awaitable: Any, what: str) -> Any:
     return None
 
 
-def _frame(code: Any, line: int) -> Node:
+def _frame(code: CodeType, line: int) -> Node:
     return {"file": code.co_filename, "line": line, "function": code.co_qualname}
 
 
-def _user_part(frames: list[Node]) -> list[Node]:
+def _user_part(frames: list[tuple[CodeType, int]]) -> list[Node]:
     """From the first to the last frame of user code, without the machinery around it; all, if there is none of it."""
-    users = [number for number, frame in enumerate(frames) if not is_machinery(frame["file"])]
-    return frames[users[0] : users[-1] + 1] if users else frames
+    users = [number for number, (code, _) in enumerate(frames) if not is_machinery(code.co_filename)]
+    shown = frames[users[0] : users[-1] + 1] if users else frames
+    return [_frame(code, line) for code, line in shown]
 
 
 def walk(node: Node) -> Iterator[Node]:

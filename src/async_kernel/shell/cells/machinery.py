@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import sysconfig
-from pathlib import Path
+from functools import lru_cache
 
 from async_kernel.common import PACKAGE_FOLDER
 
@@ -28,8 +29,13 @@ def keeps_scopes(filename: str) -> bool:
 
 
 def _is_part_of(filename: str, libraries: tuple[str, ...]) -> bool:
-    roots = [getattr(sys.modules.get(name), "__file__", None) for name in libraries]
-    return any(root is not None and filename.startswith(str(Path(root).parent)) for root in roots)
+    return _is_beside(filename, tuple([getattr(sys.modules.get(name), "__file__", None) for name in libraries]))
+
+
+@lru_cache(maxsize=4096)  # %tasks asks this for every frame of every task; few files are behind them
+def _is_beside(filename: str, modules: tuple[str | None, ...]) -> bool:
+    """Whether a file is in the folder of one of the modules, which are given by their files, or below it."""
+    return any(module is not None and filename.startswith(os.path.dirname(module) + os.sep) for module in modules)  # noqa: PTH120
 
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
