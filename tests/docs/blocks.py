@@ -3,7 +3,8 @@
 A comment before a block says how it is run: ``<!-- example: cell -->`` in a kernel, ``<!-- example: trio -->`` or
 ``asyncio`` in one of that backend only, ``<!-- example: fails ENAME -->`` in a kernel and with that error,
 ``<!-- example: none -->`` not at all, ``<!-- example: file NAME -->`` is written to a file, for other examples to
-import. Other Python blocks are programs; one that prints a connection file gets a client.
+import, ``<!-- example: farther BACKEND -->`` in a kernel by tests/ecosystem/test_farther.py. Other Python blocks are
+programs; one that prints a connection file gets a client.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def test_a_command_runs(line: str, environment: dict[str, str], tmp_path: Path) 
 
 
 def test_every_block_of_python_is_run() -> None:
-    assert {block.how for block in PYTHON} <= {"program", "cell", "file", "trio", "asyncio", "fails"}
+    assert {block.how for block in PYTHON} <= {"program", "cell", "file", "trio", "asyncio", "fails", "farther"}
     assert len(PYTHON) >= 8
 
 

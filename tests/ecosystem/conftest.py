@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from tests.e2e.harness.subject import Subject
 
 NEEDS = {
-    "test_dask.py": ("distributed",),
     "test_euporie.py": ("euporie",),
+    "test_farther.py": ("distributed", "ipyparallel"),
     "test_gateway.py": ("kernel_gateway", "jupyter_server"),
-    "test_ipyparallel.py": ("ipyparallel",),
     "test_qtconsole.py": ("qtconsole", "PySide6"),
 }
 
