@@ -178,6 +178,24 @@ def test_a_background_task_is_cancelled(client: Client) -> None:
     assert client.run("session.tasks").text == "{}"
 
 
+@pytest.mark.parametrize("how", ["cancelled", "interrupted twice"])
+def test_a_background_task_that_blocks_is_stopped(client: Client, how: str) -> None:
+    starting = client.start(
+        "import anyio\nasync def blocks():\n    await anyio.sleep(0)\n    print('ready', flush=True)\n"
+        "    while True: pass\nnursery.start_soon(blocks)\nprint(next(iter(session.tasks)))"
+    )
+    client.printed(starting, "ready")
+    task = client.so_far(starting).stdout.split()[0]
+    if how == "cancelled":
+        expected = [{"id": task, "kind": "task", "state": "blocking"}]
+        assert cancel(client, task_ids=[task])["cancelled"] == expected
+    else:
+        client.interrupt()
+        client.interrupt()
+    assert client.run("session.tasks").text == "{}"
+    assert client.so_far(starting).of("error") == []
+
+
 def test_unknown_ids_are_listed(client: Client) -> None:
     answer = cancel(client, msg_ids=["a"], cell_ids=["b"], task_ids=["c"], subshell_ids=["d"])
     assert answer == {"status": "ok", "cancelled": [], "unknown": ["a", "b", "c", "d"]}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.background.session import BackgroundTask
     from async_kernel.shell.cells.cell import Cell
+    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content
 
 __all__ = ["cancel", "cancel_any", "cancel_ids"]
@@ -66,8 +66,8 @@ def cancel_ids(
             if not found:
                 unknown.append(each)
     for task_id in task_ids:
-        if task := _task(kernel, task_id):
-            cancelled.append(_cancel_task(*task, reason))
+        if (found_task := _cancel_by_task_id(kernel, task_id, reason)) is not None:
+            cancelled.append(found_task)
         else:
             unknown.append(task_id)
     for subshell_id in subshell_ids:
@@ -126,22 +126,40 @@ def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell | Request, rea
     return {"id": request.msg_id, "kind": "cell", "state": state}
 
 
-def _task(kernel: Kernel[Any], task_id: str) -> tuple[ShellLane, BackgroundTask] | None:
+def _tasks(lane: ShellLane) -> list[Task]:
+    """The background tasks of a lane, and the children of its cells."""
+    if not lane.is_open:
+        return []
+    nurseries = [cell.children for cell in list(lane.cells) if cell.children is not None]
+    return [
+        task for tasks in (lane.session.tasks, *(each.tasks for each in nurseries)) for task in list(tasks.values())
+    ]
+
+
+def _cancel_by_task_id(kernel: Kernel[Any], task_id: str, reason: str | None) -> dict[str, str] | None:
+    """Cancel a task of ours, or one that a cell has made with asyncio, by its name."""
     for lane in kernel.lanes():
-        if lane.is_open and (task := lane.session.tasks.get(task_id)) is not None:
-            return lane, task
+        for task in _tasks(lane):
+            if task.id == task_id:
+                return _cancel_task(kernel, lane, task, reason)
+    for lane in kernel.lanes():
+        for foreign in list(lane.session.made_by) if lane.is_open else ():
+            if foreign.get_name() == task_id and foreign in lane.session.foreign_tasks:
+                return _cancel_foreign(lane, foreign)
     return None
 
 
-def _cancel_task(lane: ShellLane, task: BackgroundTask, reason: str | None) -> dict[str, str]:
-    task.reason = reason
-    lane.token.call_soon(task.scope.cancel)
-    return {"id": task.id, "kind": "task", "state": "awaiting"}
+def _cancel_task(kernel: Kernel[Any], lane: ShellLane, task: Task, reason: str | None) -> dict[str, str]:
+    return {"id": task.id, "kind": "task", "state": kernel.cut(lane, task, "cancel", reason)}
+
+
+def _cancel_foreign(lane: ShellLane, task: Any) -> dict[str, str]:
+    lane.token.call_soon(task.cancel)
+    return {"id": task.get_name(), "kind": "task", "state": "awaiting"}
 
 
 def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> dict[str, str]:
     states = [_cancel_cell(kernel, lane, cell, reason)["state"] for cell in (*lane.waiting(), *list(lane.cells))]
-    tasks = list(lane.session.tasks.values()) if lane.is_open else []
-    states += [_cancel_task(lane, task, reason)["state"] for task in tasks]
+    states += [_cancel_task(kernel, lane, task, reason)["state"] for task in _tasks(lane)]
     state = next((each for each in ("blocking", "awaiting", "queued") if each in states), "awaiting")
     return {"id": subshell_id, "kind": "subshell", "state": state}

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from async_kernel.shell.base import BaseShell
     from async_kernel.shell.cells.cell import Cause, Cell
     from async_kernel.shell.cells.interrupts import Interrupted
+    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content, Header
 
 __all__ = ["Kernel"]
@@ -243,7 +244,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def _submit_cell(self, request: Request) -> None:
         try:
             lane = self.main if request.subshell_id is None else self.subshells.get(request.subshell_id)
-            mode = run_mode_of(request)
+            mode = run_mode_of(request, while_one_awaits=lane.foreground_awaits)
         except RequestError as exc:
             self.serving.refuse(request, exc)
             return
@@ -340,7 +341,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def interrupt(self, subshell_id: str | None = None) -> Interrupted:
         """Cut the foreground cell of the main shell, or of a subshell, short; from any thread.
 
-        A second interrupt within two seconds is for its concurrent cells, too.
+        A second interrupt within two seconds is for its concurrent cells, too, and for a background task that blocks.
 
         Raises:
             RequestError: if there is no such subshell.
@@ -350,13 +351,14 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         again, self._interrupted_at = now - self._interrupted_at < AGAIN_S, now
         foreground = lane.foreground
         state = "ended" if foreground is None else self.cut(lane, foreground, "interrupt")
-        if again:
-            for cell in list(lane.cells):
-                self.cut(lane, cell, "interrupt")
+        if again and lane.is_open:
+            blocking = [task for task in list(lane.session.tasks.values()) if task.state == "blocking"]
+            for each in (*list(lane.cells), *blocking):
+                self.cut(lane, each, "interrupt")
         return state
 
-    def cut(self, lane: ShellLane, cell: Cell, cause: Cause, reason: str | None = None) -> Interrupted:
-        """Cut one cell short, and see to it that it notices; from any thread."""
+    def cut(self, lane: ShellLane, cell: Cell | Task, cause: Cause, reason: str | None = None) -> Interrupted:
+        """Cut one cell or task short, and see to it that it notices; from any thread."""
         if self._debugger is not None and self._debugger.let_go(lambda: self.cut(lane, cell, cause, reason)):
             return "blocking"
         state = lane.interrupter.interrupt(cell, cause, reason)

@@ -1,7 +1,8 @@
 """How a cell asks to be run: in its place in the queue, as a task beside it, or in a thread.
 
 The first of these that says something counts: ``run_mode`` in the request's metadata, a tag of the cell (``task``,
-``thread``), the first line of the code (``# task``, ``# thread``, ``# thread name=worker backend=asyncio``).
+``thread``), the first line of the code (``# task``, ``# thread``, ``# thread name=worker backend=asyncio``). A silent
+request is a task if it comes while a cell awaits and none is queued: who asks that way shall not wait for hours.
 """
 
 from __future__ import annotations
@@ -48,8 +49,12 @@ def tags_of(request: Request) -> list[str]:
     return tags_in(request.metadata)
 
 
-def run_mode_of(request: Request) -> RunMode:
+def run_mode_of(request: Request, *, while_one_awaits: bool = False) -> RunMode:
     """How the cell of an execute_request asks to be run.
+
+    Args:
+        request: the execute_request.
+        while_one_awaits: whether a cell awaits, and this would be the next.
 
     Raises:
         RequestError: if it asks for something that does not exist; the message names it.
@@ -64,9 +69,12 @@ def run_mode_of(request: Request) -> RunMode:
         if tag in _MODES:
             return RunMode(tag)
     code: Any = request.content.get("code")
+    mode = QUEUE
     if isinstance(code, str) and code.startswith("#"):
-        return _of_first_line(code.split("\n", 1)[0])
-    return QUEUE
+        mode = _of_first_line(code.split("\n", 1)[0])
+    if mode is QUEUE and while_one_awaits and request.content.get("silent") is True:
+        return RunMode("task")
+    return mode
 
 
 def _of_first_line(line: str) -> RunMode:

@@ -82,7 +82,10 @@ class ShellLane:
             return
         self.last_parent = request.header
         current_session.set(self.session)
-        await self._serve_one(self, request, True)
+        try:
+            await self._serve_one(self, request, True)
+        finally:
+            self._begin_deferred()
 
     async def serve_beside(self, request: Request) -> None:
         """Serve a cell in this loop beside the lane: a concurrent cell."""
@@ -119,6 +122,11 @@ class ShellLane:
         else:
             self._concurrent.start_soon(self.serve_beside, request)
 
+    def _begin_deferred(self) -> None:
+        """The cell that they were to begin after has ended, or will not begin."""
+        if self.foreground is None and not len(self.queue):
+            self._start_deferred()
+
     def _start_deferred(self) -> None:
         while self._after_begin:
             self._concurrent.start_soon(self.serve_beside, self._after_begin.pop(0))
@@ -129,7 +137,11 @@ class ShellLane:
 
     def withdraw(self, request: Request) -> bool:
         """Let a cell that waits not begin; False if it has begun."""
-        return self.queue.withdraw(request) or self.coming.pop(request.msg_id, None) is not None
+        if self.queue.withdraw(request):
+            if self.is_open:
+                self.token.call_soon(self._begin_deferred)
+            return True
+        return self.coming.pop(request.msg_id, None) is not None
 
     def take_waiting(self) -> list[Request]:
         """Withdraw and return all that waits."""
@@ -195,6 +207,11 @@ class ShellLane:
     def foreground(self) -> Cell | None:
         """The cell that runs."""
         return None if self._interrupter is None else self._interrupter.foreground
+
+    @property
+    def foreground_awaits(self) -> bool:
+        """Whether its cell lets others of this loop run, and none waits behind it."""
+        return self.foreground is not None and self.foreground.state == "awaiting" and not len(self.queue)
 
 
 def _caller(name: str) -> AbstractAsyncContextManager[object]:

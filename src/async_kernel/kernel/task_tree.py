@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
+from async_kernel.shell.cells.gate import is_gate
 from async_kernel.shell.cells.machinery import is_machinery
 
 if TYPE_CHECKING:
@@ -124,14 +125,15 @@ def first_line(request: Request) -> str:
 
 
 def _task(task: Task, below: _Below, *, stacks: bool) -> Node:
+    state = task.state
     return _node(
         task.id,
         "task",
         task.name,
-        "awaiting" if task.native is not None else "queued",
+        state,
         age=time.monotonic() - task.began,
         cell=task.request.msg_id if task.request else None,
-        where=_where(task.native) if stacks else [],
+        where=[] if not stacks else thread_stack(below.lane) if state == "blocking" else _where(task.native),
         children=below.tasks_of(task.native),
     )
 
@@ -143,6 +145,7 @@ class _Below:
     """
 
     def __init__(self, lane: ShellLane, *, stacks: bool) -> None:
+        self.lane = lane
         self._stacks = stacks
         self._session = lane.session
         self._made: dict[Any, list[Any]] = {}
@@ -197,10 +200,15 @@ class _Below:
 def _blocked(kernel: Kernel[Any]) -> Node | None:
     """Which lane has not turned for a second, since which cell, and where it stands."""
     for lane in kernel.lanes():
-        for cell in list(lane.cells):
-            seconds = cell.gate.inside_for
+        if not lane.is_open:
+            continue
+        owners = (lane.session, *(cell.children for cell in list(lane.cells)))
+        tasks = [task for owner in owners if owner is not None for task in list(owner.tasks.values())]
+        for each in (*list(lane.cells), *tasks):
+            seconds = each.gate.inside_for
             if seconds >= BLOCKED_S:
-                return {"seconds": round(seconds, 3), "cell": cell.request.msg_id, "stack": thread_stack(lane)}
+                cell = None if each.request is None else each.request.msg_id
+                return {"seconds": round(seconds, 3), "cell": cell, "stack": thread_stack(lane)}
     return None
 
 
@@ -209,7 +217,7 @@ def thread_stack(lane: ShellLane) -> list[Node]:
     stacks = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- the documented way
     frame = stacks.get(lane.token.thread_id)
     frames: list[FrameType] = []
-    while frame is not None:
+    while frame is not None and not is_gate(frame):
         frames.append(frame)
         frame = frame.f_back
     return _user_part([(each.f_code, each.f_lineno) for each in reversed(frames)])

@@ -114,6 +114,9 @@ class Watchdog:
             return f"The cell `{first_line(blocker.request)}`", blocker.request
         if self.handled is not None:
             return "A callback of a comm message", self.handled
+        for task in list(self._kernel.main.session.tasks.values()):
+            if task.gate.inside_for:
+                return f"The background task {task.id} ({task.name})", task.request
         waiting = [*self._kernel.main.queue.queued(), *(cell.request for cell in cells)]
         who = "The program around this kernel" if self._kernel.embedded else "A background task"
         return who, waiting[0] if waiting else None

@@ -193,6 +193,67 @@ async def test_a_handle_is_cancelled_from_any_thread(tmp_path: Path) -> None:
         assert (ran.reply["ename"], ran.reply["evalue"]) == ("Cancelled", f"{name} was cancelled")
 
 
+async def test_a_child_of_a_cell_is_cancelled_by_its_id(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        running = session.begin(
+            "async def child():\n    print('ready')\n    await anyio.sleep_forever()\ncell.nursery.start_soon(child)"
+        )
+        await session.printed(running, "ready")
+        tree = await session.ask("task_tree_request")
+        (child,) = [node["id"] for _, node in _below(tree["tree"]) if node["name"] == "child"]
+        answer = await session.ask("cancel_request", task_ids=[child])
+        assert answer["cancelled"] == [{"id": child, "kind": "task", "state": "awaiting"}]
+        assert (await session.end(running)).status == "ok"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_of_asyncio_is_seen_and_cancelled_by_its_name(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        await session.run("import asyncio\ntask = asyncio.create_task(anyio.sleep_forever(), name='mine')")
+        tree = await session.ask("task_tree_request")
+        assert [node["name"] for _, node in _below(tree["tree"]) if node["id"] == "mine"] == ["sleep_forever"]
+        answer = await session.ask("cancel_request", task_ids=["mine"])
+        assert answer["cancelled"] == [{"id": "mine", "kind": "task", "state": "awaiting"}]
+        assert await session.value("await asyncio.wait([task])\ntask.cancelled()") == "True"
+
+
+# -- concurrent cells ------------------------------------------------------------------------------------------------
+
+
+async def test_a_concurrent_cell_begins_though_the_cell_before_it_was_aborted(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        cells = [session.begin(code) for code in ("1/0", "1", "# task\n2")]
+        assert [(await session.end(cell)).status for cell in cells] == ["error", "aborted", "ok"]
+
+
+async def test_a_concurrent_cell_begins_though_the_cell_before_it_was_cancelled(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        queued, beside = session.begin("1"), session.begin("# task\n2")
+        answer = session.kernel.cancel_by_id([queued.msg_id])
+        assert [each["state"] for each in answer["cancelled"]] == ["queued"]
+        assert [(await session.end(cell)).status for cell in (queued, beside)] == ["aborted", "ok"]
+
+
+async def test_a_concurrent_cell_that_has_not_begun_is_cancelled(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        beside = session.begin("# task\n2")
+        answer = session.kernel.cancel_by_id([beside.msg_id])
+        assert answer["cancelled"] == [{"id": beside.msg_id, "kind": "cell", "state": "queued"}]
+        assert (await session.end(beside)).status == "aborted"
+
+
+async def test_a_silent_request_does_not_wait_for_a_cell_that_awaits(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        waiting = session.begin("print('ready')\nawait anyio.sleep_forever()")
+        await session.printed(waiting, "ready")
+        assert (await session.run("1", silent=True)).status == "ok"
+        queued, behind = session.begin("ran.append('queued')"), session.begin("ran.append('silent')", silent=True)
+        session.kernel.cancel_by_id([waiting.msg_id])
+        for cell in (waiting, queued, behind):
+            await session.end(cell)
+        assert await session.value("ran") == "['queued', 'silent']"
+
+
 # -- seen --------------------------------------------------------------------------------------------------------
 
 

@@ -112,6 +112,9 @@ def _is_task(made: Any) -> bool:
 
 
 def _has_owner(coro: Any) -> bool:
-    """Whether anyio makes the task: it belongs to a task group then, which waits for it."""
+    """Whether anyio makes the task: it belongs to a task group then, which waits for it.
+
+    anyio's public functions are anybody's: ``asyncio.create_task(anyio.sleep(1))``.
+    """
     code = getattr(coro, "cr_code", None)
-    return code is not None and code.co_filename.startswith(_ANYIO)
+    return code is not None and code.co_filename.startswith(_ANYIO) and code.co_name.startswith("_")

@@ -22,7 +22,6 @@ from async_kernel.protocol.request import current_request
 from async_kernel.shell.background.managers import OpenManagers
 from async_kernel.shell.cells.cancellation import without
 from async_kernel.shell.cells.cell import current_cell
-from async_kernel.shell.cells.native import native_task
 from async_kernel.shell.cells.task import Task, check_function, name_of, new_id
 from async_kernel.shell.showing.figures import show_left
 
@@ -61,12 +60,16 @@ class BackgroundTask(Task):
 
 
 class SessionNursery:
-    """A nursery for user code whose tasks fail alone; looks like trio's, on both backends."""
+    """A nursery for user code whose tasks fail alone; looks like trio's, on both backends.
+
+    Attributes:
+        token: the loop that its tasks run in.
+    """
 
     def __init__(self, session: Session, group: TaskGroup, token: LoopToken) -> None:
         self._session = session
         self._group = group
-        self._token = token
+        self.token = token
 
     @property
     def cancel_scope(self) -> anyio.CancelScope:
@@ -92,9 +95,9 @@ class SessionNursery:
         check_mode(on_error)
         check_function(fn)
         start = partial(self.start_named, fn, args, name_of(fn, name), on_error)
-        if runs_here(self._token):
+        if runs_here(self.token):
             start()
-        elif not self._token.call_soon(context_for(self._token.backend).run, start):
+        elif not self.token.call_soon(context_for(self.token.backend).run, start):
             msg = "the session has ended: nothing can be started in it any more"
             raise RuntimeError(msg)
 
@@ -111,8 +114,8 @@ class SessionNursery:
         return task
 
     def cancel(self, task: BackgroundTask) -> None:
-        """End one task; from any thread."""
-        self._token.call_soon(task.scope.cancel)
+        """End one task at its next await; from any thread."""
+        task.cut("cancel")
 
     async def start(
         self, fn: Callable[..., Awaitable[object]], *args: Any, name: object = None, on_error: OnError | None = None
@@ -126,7 +129,7 @@ class SessionNursery:
         """
         check_mode(on_error)
         check_function(fn)
-        if not runs_here(self._token):
+        if not runs_here(self.token):
             msg = "nursery.start waits in the session's own loop; use nursery.start_soon from other threads"
             raise RuntimeError(msg)
         with self._session.starting(name_of(fn, name), on_error) as task:
@@ -156,7 +159,6 @@ class SessionNursery:
     ) -> None:
         current_cell.set(None)  # it is no part of the cell any more: what cuts the cell short leaves it alone
         current_request.set(task.request)
-        task.native = native_task()
         backoff = FIRST_BACKOFF_S
         with self._session.running(task), task.scope:
             while await self._fails(task, fn, args, shown):
@@ -172,14 +174,14 @@ class SessionNursery:
     ) -> bool:
         """Run the task once; True if it failed and is to be run again."""
         try:
-            await fn(*args)
+            await task.run(fn, *args)
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as exc:
             error = without(exc, (anyio.get_cancelled_exc_class(),))
             if error is None or not shown():
                 raise
-            return self._session.failed(error, task) == "restart"
+            return self._session.failed(error, task) == "restart" and task.cause is None
         return False
 
     def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
@@ -272,7 +274,7 @@ class Session:
         """Note a background task that is about to start; forget it if that fails."""
         request = current_request.get()
         lasting = None if request is None else request.lasting
-        task = BackgroundTask(new_id(), name, lasting, on_error=on_error)
+        task = BackgroundTask(new_id(), name, lasting, self.nursery.token, on_error=on_error)
         self.tasks[task.id] = task
         try:
             yield task
@@ -291,6 +293,7 @@ class Session:
 
     def forget(self, task: BackgroundTask) -> None:
         """The task has ended, if it is not forgotten already."""
+        task.ended = True
         if self.tasks.pop(task.id, None) is not None and not self.tasks:
             none_left, self._none_left = self._none_left, Pending()
             none_left.set_result(None)

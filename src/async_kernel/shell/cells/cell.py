@@ -54,6 +54,7 @@ class Cell:
         is_showing: whether its code has ended and its error is being shown.
         noticed: whether the SIGINT handler has seen to an interrupt of it.
         gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
+        gates_beside: of code that the cell waits for: its children, and what its magics run in threads.
     """
 
     def __init__(self, request: Request, *, token: LoopToken, timeout: float = 0.0) -> None:
@@ -61,6 +62,7 @@ class Cell:
         self.timeout = timeout
         self.token = token
         self.gate = Gate(token.thread_id)
+        self.gates_beside: set[Gate] = set()
         self.cause: Cause | None = None
         self.reason: str | None = None
         self.began: float | None = None
@@ -85,7 +87,8 @@ class Cell:
             return "ended"
         if self.began is None:
             return "queued"
-        return "blocking" if self.gate.inside else "awaiting"
+        blocks = self.gate.inside or any(gate.inside for gate in list(self.gates_beside))
+        return "blocking" if blocks else "awaiting"
 
     @property
     def elapsed(self) -> float:

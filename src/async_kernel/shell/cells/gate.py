@@ -16,7 +16,7 @@ from async_kernel.shell.cells.machinery import is_library, keeps_scopes
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "is_gate"]
 
 
 BLOCKS_S = 0.1
@@ -74,16 +74,17 @@ class Gate:
     Only the thread that runs the cell drives it; ``inside`` may be read and :meth:`strike` called from any thread.
 
     Attributes:
+        thread_id: of the thread that runs the code.
         inside: whether the code is on the stack.
         pending: whether it is to be struck when it goes on.
         delivered: whether what was pending has reached it as a cancellation.
         sealed: whether the code that may be struck has ended.
     """
 
-    __slots__ = ("_armed", "_entered", "_lock", "_thread_id", "delivered", "inside", "pending", "sealed")
+    __slots__ = ("_armed", "_entered", "_lock", "delivered", "inside", "pending", "sealed", "thread_id")
 
     def __init__(self, thread_id: int) -> None:
-        self._thread_id = thread_id
+        self.thread_id = thread_id
         self._lock = threading.Lock()
         self._armed = False
         self._entered = 0.0
@@ -185,7 +186,7 @@ class Gate:
             self.pending = False
             if not self._armed:
                 self._armed = True
-                _set_async_exc(self._thread_id, exc)
+                _set_async_exc(self.thread_id, exc)
             return True
 
     def _may_be_struck(self) -> bool:
@@ -193,7 +194,7 @@ class Gate:
         if self.inside_for < BLOCKS_S:
             return False
         stacks = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- the documented way
-        return self.may_raise_at(stacks.get(self._thread_id))
+        return self.may_raise_at(stacks.get(self.thread_id))
 
     def may_raise_at(self, frame: types.FrameType | None) -> bool:
         """Whether an exception raised in this frame leaves no scope in the middle."""
@@ -235,7 +236,7 @@ class Gate:
             KeyboardInterrupt: if it has struck already.
         """
         try:
-            _set_async_exc(self._thread_id, _TakenBack)
+            _set_async_exc(self.thread_id, _TakenBack)
             while True:
                 pass  # it is raised at the first jump
         except _TakenBack:
@@ -246,6 +247,11 @@ def _is_cancelling(value: Any) -> bool:
     """Whether that is thrown into a coroutine, or sent into it by trio, to cancel what it awaits."""
     error = value if isinstance(value, BaseException) else getattr(value, "error", None)
     return isinstance(error, BaseException) and is_cancellation(error)
+
+
+def is_gate(frame: types.FrameType) -> bool:
+    """Whether the frames above this one are of code behind a gate."""
+    return frame.f_code is Gate.drive.__code__
 
 
 class _TakenBack(BaseException):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.shell.cells.cell import Cause, Cell
     from async_kernel.shell.cells.gate import Gate
+    from async_kernel.shell.cells.task import Task
 
 __all__ = ["Interrupted", "Interrupter", "insist_on_striking"]
 
@@ -58,11 +59,13 @@ class Interrupter:
         self.token = token
         self.by_signal = by_signal
         self.foreground: Cell | None = None
-        self._signalled: Cell | None = None
+        self._signalled: Cell | Task | None = None
         self._handled: Pending[None] = Pending()
         self._handled_at = -math.inf
 
-    def interrupt(self, cell: Cell | None = None, cause: Cause = "interrupt", reason: str | None = None) -> Interrupted:
+    def interrupt(
+        self, cell: Cell | Task | None = None, cause: Cause = "interrupt", reason: str | None = None
+    ) -> Interrupted:
         """Cut ``cell`` (the foreground cell when None) short; from any thread.
 
         :meth:`insist` must follow.
@@ -78,20 +81,24 @@ class Interrupter:
         if cell.is_showing or cell.gate.sealed:
             return "ended"
         asleep = cell.gate.strike_asleep()
+        for gate in _gates_beside(cell):
+            gate.strike_asleep()
         if self.by_signal:
             self._handled, self._signalled = Pending(), cell
         cell.cut(cause, reason)
+        if state == "queued":
+            return "queued"
         if asleep:
             # When the loop turns, its scope is cancelled. If it does not, a child of the cell blocks it: see insist.
             self.token.call_soon(self._turned, self._handled)
-            return "queued" if state == "queued" else "awaiting"
+            return "blocking" if state == "blocking" else "awaiting"
         if self.by_signal:
             raise_sigint_in_main_thread()
         else:
             cell.gate.strike()
         return "blocking"
 
-    async def insist(self, cell: Cell, also: Callable[[], object]) -> None:
+    async def insist(self, cell: Cell | Task, also: Callable[[], object]) -> None:
         """Make sure that the interrupt of ``cell`` reaches it; a task of another loop.
 
         CPython looks for signals before it gives the GIL away, not after it has it back. One that is sent in between
@@ -103,9 +110,16 @@ class Interrupter:
             cell: the one that was signalled for.
             also: called each time before the signal is sent again, with the exception set already.
         """
-        if not self.by_signal:
-            await insist_on_striking(cell.gate)
-            return
+        async with anyio.create_task_group() as group:
+            for gate in _gates_beside(cell):
+                if not (self.by_signal and gate.thread_id == self.token.thread_id):  # the handler sees to children
+                    group.start_soon(insist_on_striking, gate)
+            if self.by_signal:
+                await self._insist_on_signalling(cell, also)
+            else:
+                await insist_on_striking(cell.gate)
+
+    async def _insist_on_signalling(self, cell: Cell | Task, also: Callable[[], object]) -> None:
         handled = self._handled
         while True:
             with anyio.move_on_after(RESEND_S):
@@ -171,7 +185,7 @@ class Interrupter:
             return
         raise KeyboardInterrupt
 
-    def _noticed(self, cell: Cell | None) -> None:
+    def _noticed(self, cell: Cell | Task | None) -> None:
         self._signalled = None
         if cell is not None:
             cell.noticed = True
@@ -182,6 +196,11 @@ async def insist_on_striking(gate: Gate) -> None:
     """Strike code in another thread, as soon as that does no harm; a task of another loop than its own."""
     while gate.inside and not (gate.delivered or gate.sealed or gate.strike()):  # noqa: ASYNC110 -- CPython tells nobody
         await anyio.sleep(RESEND_S)  # asleep, it would be cancelled, or struck when it goes on
+
+
+def _gates_beside(cell: Cell | Task) -> list[Gate]:
+    """The gates of what a cell waits for; a task has none."""
+    return list(getattr(cell, "gates_beside", ()))
 
 
 def _interrupt_that_tells(raised: Callable[[], object]) -> type[KeyboardInterrupt]:
@@ -203,19 +222,20 @@ def raise_sigint_in_main_thread() -> None:
             signal.pthread_kill(ident, signal.SIGINT)
 
 
-def _in_child_of(cell: Cell) -> bool:
+def _in_child_of(cell: Cell | Task) -> bool:
     """Whether what runs now is a task of the cell's own: a nursery child of its code."""
     from async_kernel.shell.cells.cell import current_cell  # noqa: PLC0415 -- cell imports this module
 
-    if current_cell.get() is not cell:
+    running = current_cell.get()
+    if running is None or running is not cell:
         return False
     try:
-        return anyio.get_current_task().id != cell.task_id
+        return anyio.get_current_task().id != running.task_id
     except (RuntimeError, anyio.NoEventLoopError):
         return False
 
 
-def _raise_in_child(cell: Cell, frame: FrameType | None) -> None:
+def _raise_in_child(cell: Cell | Task, frame: FrameType | None) -> None:
     if cell.token.backend == "trio":
         if not _trio_protects(frame):
             raise KeyboardInterrupt

@@ -18,7 +18,6 @@ import anyio
 
 from async_kernel.lifetime.loop_token import context_for, runs_here
 from async_kernel.lifetime.pending import Pending
-from async_kernel.shell.cells.native import native_task
 from async_kernel.shell.cells.task import Task, check_function, name_of, new_id
 
 if TYPE_CHECKING:
@@ -68,8 +67,9 @@ class CellNursery:
             token.call_soon(context_for(token.backend).run, partial(self._start, fn, args, name))
 
     def _start(self, fn: Callable[..., Awaitable[object]], args: tuple[Any, ...], name: object) -> None:
-        task = Task(new_id(), name_of(fn, name), self._cell.request)
+        task = Task(new_id(), name_of(fn, name), self._cell.request, self._cell.token)
         self.tasks[task.id] = task
+        self._cell.gates_beside.add(task.gate)
         self._waiting.append((task, fn, args))
         self._start_waiting()
 
@@ -80,12 +80,20 @@ class CellNursery:
 
     async def _run(self, task: Task, fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
         """Be a child."""
-        task.native = native_task()
         try:
             with task.scope:
-                await fn(*args)
+                await task.run(fn, *args)
+        except KeyboardInterrupt:
+            if self._cell.cause is None:
+                raise
+            # The cell is cut short and all children are cancelled: no need to fail.
         finally:
-            del self.tasks[task.id]
+            self._forget(task)
+
+    def _forget(self, task: Task) -> None:
+        task.ended = True
+        del self.tasks[task.id]
+        self._cell.gates_beside.discard(task.gate)
 
     async def _host(self) -> None:
         try:
@@ -110,7 +118,7 @@ class CellNursery:
         """Cancel the children, when the code has failed or was cut short, and wait for them."""
         self._closing.set()
         while self._waiting:
-            del self.tasks[self._waiting.popleft()[0].id]
+            self._forget(self._waiting.popleft()[0])
         if self._group is not None:
             self._group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):

@@ -1,4 +1,7 @@
-"""A task that a person can see and stop: a background task of the session, or a child of a cell."""
+"""A task that a person can see and stop: a background task of the session, or a child of a cell.
+
+Its code runs behind a gate, as a cell's does: whether it blocks its loop is known, and then it can be stopped, too.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,21 @@ import inspect
 import itertools
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+import outcome
+
+from async_kernel.shell.cells.cancellation import first_cancellation, without
+from async_kernel.shell.cells.gate import Gate
+from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
+    from async_kernel.shell.cells.cell import Cause
 
 __all__ = ["Task", "check_function", "name_of", "new_id"]
 
@@ -31,19 +43,69 @@ class Task:
         id: for people and for cancel_request.
         name: of the function, unless another was given.
         request: of the cell that started it; None: nobody's.
+        token: the loop that it runs in.
         began: :func:`time.monotonic` when it was started, seconds.
         scope: cancelling it ends the task.
         native: the task object of the async library, once it runs.
-        reason: why it was cancelled, in words, if somebody has said so.
+        cause: why it was cut short, None if it was not.
+        reason: words that came with the cause.
+        noticed: whether the SIGINT handler has seen to an interrupt of it.
+        ended: whether its code has ended.
     """
 
     id: str
     name: str
     request: Request | None
+    token: LoopToken
     began: float = field(default_factory=time.monotonic)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     native: Any = None
+    cause: Cause | None = None
     reason: str | None = None
+    noticed: bool = False
+    ended: bool = False
+    gate: Gate = field(init=False)
+    is_showing: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.token.thread_id)
+
+    @property
+    def state(self) -> Literal["queued", "awaiting", "blocking", "ended"]:
+        """What it does at this moment, seen from any thread."""
+        if self.ended:
+            return "ended"
+        if self.native is None:
+            return "queued"
+        return "blocking" if self.gate.inside else "awaiting"
+
+    def cut(self, cause: Cause, reason: str | None = None) -> None:
+        """Cancel it; from any thread. For one that blocks, see the interrupter. The first cause stands."""
+        if self.cause is None:
+            self.cause, self.reason = cause, reason
+        self.token.call_soon(self.scope.cancel)
+
+    async def run(self, fn: Callable[..., Awaitable[object]], *args: Any) -> object:
+        """Run ``fn(*args)``, once or again; in its scope.
+
+        Raises:
+            BaseException: what the function raised; but not the KeyboardInterrupt that has cut it short.
+        """
+        results: list[outcome.Outcome[object]] = []
+
+        async def body() -> None:
+            results.append(await outcome.acapture(fn, *args))
+
+        self.native = native_task()
+        await self.gate.drive(body())
+        try:
+            return (results.pop() if results else outcome.Error(KeyboardInterrupt())).unwrap()
+        except BaseException as exc:
+            if self.cause is None or without(exc, (KeyboardInterrupt, anyio.get_cancelled_exc_class())) is not None:
+                raise
+            if (cancellation := first_cancellation(exc)) is not None:
+                raise cancellation from None
+            return None
 
 
 def name_of(fn: object, name: object) -> str:

@@ -7,7 +7,6 @@ magic is in. A task outlives it; a thread is waited for and, when its cell is cu
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ from async_kernel.shell.background.names import current_session
 from async_kernel.shell.background.session import Session
 from async_kernel.shell.cells.cell import Cancelled, current_cell
 from async_kernel.shell.cells.gate import Gate
-from async_kernel.shell.cells.interrupts import insist_on_striking
 from async_kernel.shell.running.evaluating import value_of
 
 if TYPE_CHECKING:
@@ -48,6 +46,7 @@ class TaskHandle:
         self.id = ""
         self._result: Pending[Any] = Pending()
         self._cancel: Callable[[], object] = bool
+        self._was_cut: Callable[[], bool] = bool
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._result.__await__()
@@ -71,6 +70,7 @@ class TaskHandle:
             raise RuntimeError(msg)
         task = own.nursery.start_named(self._run, (fn,), self.name)
         self.id, self._cancel = task.id, partial(own.nursery.cancel, task)
+        self._was_cut = lambda: task.cause is not None
 
     async def _run(self, fn: Callable[[], Awaitable[Any]]) -> None:
         """Be the task."""
@@ -80,7 +80,8 @@ class TaskHandle:
             self._result.set_exception(Cancelled(f"{self.id} was cancelled"))
             raise
         except BaseException as exc:
-            self._result.set_exception(exc)
+            cut = isinstance(exc, KeyboardInterrupt) and self._was_cut()
+            self._result.set_exception(Cancelled(f"{self.id} was cancelled") if cut else exc)
             raise  # to the session, which shows it
 
 
@@ -105,6 +106,8 @@ async def run_in_thread(shell: IPShell[Any], code: str, *, backend: Backend, nam
         current_cell.set(None)
         gate = Gate(threading.get_ident())
         gates.append(gate)
+        if cell is not None:
+            cell.gates_beside.add(gate)
         results: list[outcome.Outcome[Any]] = []
 
         async def body() -> None:
@@ -116,13 +119,11 @@ async def run_in_thread(shell: IPShell[Any], code: str, *, backend: Backend, nam
             await own.all_ended()
         return results[0] if results else outcome.Error(KeyboardInterrupt())
 
-    def strike(_: BaseException) -> None:
-        for gate in gates:
-            if not gate.strike_asleep():
-                shell.kernel.beside.start_soon(insist_on_striking, gate)
-
-    with cell.waiting(strike) if cell is not None else nullcontext():
+    try:
         result = await run_loop_in_owned_thread(main, name=name, backend=backend)
+    finally:
+        if cell is not None:
+            cell.gates_beside.difference_update(gates)
     return result.unwrap()
 
 
