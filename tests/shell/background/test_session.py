@@ -99,7 +99,7 @@ async def test_what_cannot_be_started_is_refused_at_once(tmp_path: Path, where: 
 
 async def test_a_closed_nursery_keeps_no_task(tmp_path: Path) -> None:
     async with begun(tmp_path) as session:
-        await session.run("nursery.cancel_scope.cancel()\nawait anyio.sleep(0.01)")
+        await session.run("nursery.cancel_scope.cancel()\nawait anyio.sleep(0)")
         await session.run("nursery.start_soon(note)\nawait anyio.sleep(0)")
         assert await session.value("session.tasks") == "{}"
 
@@ -177,7 +177,7 @@ async def test_a_manager_that_fails_by_itself_is_shown_where_it_was_entered(tmp_
             "    async with anyio.create_task_group() as group:\n        yield group\n"
             "g = group()\ntasks = await session.enter(g)"
         )
-        await session.run("async def fails(): 1 / 0\ntasks.start_soon(fails)\nawait anyio.sleep(0.01)")
+        await session.run("async def fails(): 1 / 0\ntasks.start_soon(fails)\nwhile not session.errors: await anyio.sleep(0)")
         errors = [sent.content for sent in session.wire.of(entering.request) if sent.kind == "error"]
         assert [error["ename"] for error in errors] == ["ExceptionGroup"]
         assert "ZeroDivisionError" in "\n".join(errors[0]["traceback"])
@@ -266,7 +266,7 @@ async def test_the_tree_has_the_tasks_of_every_nursery(tmp_path: Path) -> None:
             "async with anyio.create_task_group() as group: group.start_soon(child)"
         )
         await session.printed(running, "ready")
-        await session.run("await anyio.sleep(0.01)")
+        await session.run("for _ in range(20): await anyio.sleep(0)")
         tree = await session.ask("task_tree_request", stacks=True)
         (cell,) = [node for node in tree["tree"]["children"][0]["children"] if node["id"] == running.msg_id]
         names = [(depth, node["name"]) for depth, node in _below(cell) if node["kind"] == "task"]
