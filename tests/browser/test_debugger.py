@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from tests.browser.harness.page import Page
 
+# JupyterLab now and then opens two sessions of its own at a time, and shows the wrong one.
+pytestmark = pytest.mark.flaky(reruns=2)
+
 CELL = """\
 def double(number):
     result = number * 2
@@ -22,20 +25,40 @@ def double(number):
 answer = double(21)
 print("the answer is", answer)"""
 
+GUTTER = ".cm-breakpoint-gutter"
+
+# JupyterLab asks for debugInfo many times while a notebook opens, and mixes its sessions up if it is switched on then.
+WATCH = """
+window.unanswered = 0;
+window.lastDebugMessage = performance.now();
+panel.sessionContext.session.kernel.anyMessage.connect((_, {msg, direction}) => {
+  if (msg.header.msg_type.startsWith('debug_re')) {
+    window.unanswered += direction === 'send' ? 1 : -1;
+    window.lastDebugMessage = performance.now();
+  }
+});
+"""
+QUIET = "return window.unanswered <= 0 && performance.now() - window.lastDebugMessage > 1000"
+
 
 class Debugging:
     """A notebook with its debugger on."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.panel(WATCH)
+        page.until(lambda: page.panel(QUIET), "JupyterLab to have asked what it asks of a debugger when it opens")
         page.until(self._switched_on, "the debugger")
 
+    @property
+    def _bug(self) -> Any:
+        return self.page.element(".jp-DebuggerBugButton")
+
     def _switched_on(self) -> bool:
-        bug = self.page.element(".jp-DebuggerBugButton")
-        if bug is None or not bug.is_enabled():
+        if self._bug is None or not self._bug.is_enabled():
             return False
-        bug.click()
-        return self._soon(lambda: self.page.element(".jp-NotebookPanel .cm-breakpoint-gutter"))
+        self._bug.click()
+        return self._soon(lambda: self.page.element(f".jp-NotebookPanel {GUTTER}"))
 
     def _soon(self, condition: Callable[[], object]) -> bool:
         """Whether a click did something; JupyterLab takes none to heart before its session with the kernel is open."""
@@ -50,7 +73,7 @@ class Debugging:
 
         def clicked() -> bool:
             node: Any = self.page.panel("return panel.content.widgets[arguments[0]].node", cell)
-            gutter = node.find_element(By.CSS_SELECTOR, ".cm-breakpoint-gutter")
+            gutter = node.find_element(By.CSS_SELECTOR, GUTTER)
             down = node.find_elements(By.CSS_SELECTOR, ".cm-line")[line - 1].rect["y"] - gutter.rect["y"] + 8
             clicks = ActionChains(self.page.driver).move_to_element(gutter)
             clicks.move_by_offset(0, round(down - gutter.rect["height"] / 2)).click().perform()
