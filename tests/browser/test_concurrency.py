@@ -14,7 +14,7 @@ TQDM = """\
 from tqdm.auto import tqdm
 
 for step in tqdm(range(100), desc="tqdm"):
-    await anyio.sleep(0.03 if step < 40 or finish.is_set() else 0.2)
+    await advance(30, step)
 print("tqdm is done")"""
 
 RICH = """\
@@ -25,7 +25,7 @@ with Progress(redirect_stdout=False, redirect_stderr=False) as progress:
     rich_bar = progress.add_task("rich", total=100)
     for step in range(100):
         progress.advance(rich_bar)
-        await anyio.sleep(0.03 if step < 40 or finish.is_set() else 0.2)
+        await advance(50, step)
 print("rich is done")"""
 
 WIDGETS = """\
@@ -36,7 +36,7 @@ bar = ipywidgets.IntProgress(description="widgets", max=100)
 display(bar)
 for step in range(100):
     bar.value = step + 1
-    await anyio.sleep(0.03 if step < 40 or finish.is_set() else 0.2)
+    await advance(70, step)
 print("widgets are done")"""
 
 PLAIN = """\
@@ -44,26 +44,36 @@ PLAIN = """\
 import time
 
 for step in range(100):
-    print(f"\\rplain {step + 1} %", end="", flush=True)
-    time.sleep(0.03 if step < 40 or finish.is_set() else 0.2)
+    print(f"\\rplain {step} %", end="", flush=True)
+    await advance(40, step)
 print("\\nplain is done")"""
+
+ADVANCE = """\
+import threading, anyio
+finish = threading.Event()
+
+async def advance(stop, step):
+    await anyio.sleep(0.02)
+    if step == stop:
+        await anyio.to_thread.run_sync(finish.wait)"""
+"""Each bar stops somewhere until it has been looked at."""
 
 
 def test_progress_bars_live_side_by_side(open_notebook: Callable[..., Any]) -> None:
-    page = open_notebook(
-        "import threading, anyio\nfinish = threading.Event()", TQDM, RICH, WIDGETS, PLAIN, "finish.set()"
-    )
+    page = open_notebook(ADVANCE, TQDM, RICH, WIDGETS, PLAIN, "sum(range(1_000_000))", "finish.set()")
     page.run(0)
     page.start(1, 2, 3, 4)
 
+    page.run(5)
+    page.wait_text(5, "499999500000")
     page.wait_text(1, "tqdm:")
-    page.wait_text(2, "rich")
+    page.wait_text(2, "51%")
     page.until(lambda: page.find(3, ".widget-hprogress"), "the widget")
     page.wait_text(4, "plain 40 %")
     page.screenshot("progress-live")
     assert [page.prompt(cell) for cell in (1, 2, 3, 4)] == ["[*]:"] * 4
 
-    page.run(5)
+    page.run(6)
     for cell, said in ((1, "tqdm is done"), (2, "rich is done"), (3, "widgets are done"), (4, "plain is done")):
         page.wait_text(cell, said)
         page.wait_done(cell)
@@ -77,13 +87,14 @@ def test_tasks_is_a_tree_and_live_goes_on_until_interrupted(open_notebook: Calla
     page = open_notebook(
         "import anyio\nasync def tick():\n    while True:\n        await anyio.sleep(60)",
         "nursery.start_soon(tick)",
-        "# task\nawait anyio.sleep(3600)",
+        "# task\nprint('begun')\nawait anyio.sleep(3600)",
         "%tasks",
         "%tasks --live",
         "'after'",
     )
     page.run(0, 1)
     page.start(2)
+    page.wait_text(2, "begun")
     page.run(3)
     page.wait_text(3, "tick")
     assert page.find(3, "details")

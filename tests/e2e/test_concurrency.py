@@ -336,4 +336,6 @@ def test_the_task_tree_is_there_while_the_loop_is_blocked(client: Client) -> Non
 def test_tasks_is_text_and_html(client: Client) -> None:
     data = client.run("%tasks").of("display_data")[0]["data"]
     assert set(data) == {"text/plain", "text/html"}
-    assert "%tasks" in data["text/plain"]
+    (looking,) = [line for line in data["text/plain"].splitlines() if "%tasks" in line]
+    assert "[running" in looking  # and not blocking: it is the one that looks
+    assert "<b>%tasks</b>" in data["text/html"]

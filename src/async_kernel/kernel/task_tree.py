@@ -8,6 +8,7 @@ not a lock: something may end while it is looked at.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,10 @@ def _lane(kernel: Kernel[Any], lane: ShellLane, *, stacks: bool) -> Node:
 
 
 def _cell(cell: Cell, lane: ShellLane, below: _Below, *, stacks: bool) -> Node:
-    state = cell.state
+    state: str = cell.state
+    on_its_thread = thread_stack(lane) if stacks and state == "blocking" else None
+    if state == "blocking" and threading.get_ident() == lane.token.thread_id:
+        state = "running"  # it is the one that looks
     own = list(cell.children.tasks.values()) if cell.children is not None else []
     children = [_task(task, below, stacks=stacks) for task in own]
     if children:
@@ -105,7 +109,7 @@ def _cell(cell: Cell, lane: ShellLane, below: _Below, *, stacks: bool) -> Node:
         age=cell.elapsed,
         deadline=max(0.0, cell.timeout - cell.elapsed) if cell.timeout else None,
         cell=cell.request.msg_id,
-        where=thread_stack(lane) if stacks and state == "blocking" else _where(cell.native) if stacks else [],
+        where=on_its_thread or (_where(cell.native) if stacks else []),
         children=[*children, *below.tasks_of(cell.native)],
     )
 

@@ -61,9 +61,14 @@ def _text(node: Node, lead: str = "", follow: str = "") -> Iterator[str]:
 
 def _html(node: Node) -> str:
     where = _where(node)
+    named = node["id"] if node["id"].startswith(node["kind"]) else f"{node['kind']} {node['id']}"
+    if node["kind"] in ("kernel", "nursery", "lane"):
+        named = ""  # nothing is done to it by its id
     line = (
-        f"<b>{html.escape(_title(node))}</b> <span style='opacity:.7'>{html.escape(', '.join(_words(node)))}</span>"
+        f"<b>{html.escape(node['name'] or node['id'])}</b>"
+        f" <span style='opacity:.7'>{html.escape(', '.join(_words(node)))}</span>"
         + (f" <code>{html.escape(where)}</code>" if where else "")
+        + (f" <small style='opacity:.7'>{html.escape(named)}</small>" if named else "")
     )
     if not node["children"]:
         return f"<div style='padding-left:1.2em'>{line}</div>"
