@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give tests of whole processes a second try in CI, whose machines are shared; the summary names each one."""
     if os.environ.get("CI"):
         for item in items:
-            if item.path.is_relative_to(Path(__file__).parent / "e2e"):
+            if item.path.parent.name in ("browser", "e2e", "ecosystem"):
                 item.add_marker(pytest.mark.flaky(reruns=2))
 
 

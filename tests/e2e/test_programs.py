@@ -55,11 +55,16 @@ def check(done: Any) -> None:
     assert cells[-1].outputs[0].data["text/plain"] == "66"
 
 
-def run(*command: str, folder: Path) -> str:
-    """Run a program of the environment; what it printed."""
-    done = subprocess.run(
+def start(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment to its end."""
+    return subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def run(*command: str, folder: Path) -> str:
+    """Run a program that shall succeed; what it printed."""
+    done = start(*command, folder=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -107,6 +112,53 @@ def test_nbconvert(subject: Subject, snippets: Snippets, tmp_path: Path) -> None
     nbformat.write(notebook(subject, snippets), tmp_path / "in.ipynb")
     run("nbconvert", "--to", "notebook", "--execute", "in.ipynb", "--output", "out.ipynb", folder=tmp_path)
     check(nbformat.read(tmp_path / "out.ipynb", as_version=4))
+
+
+def failing_notebook(subject: Subject, snippets: Snippets, path: Path) -> None:
+    failing = notebook(subject, snippets)
+    failing.cells = [new_code_cell("1 / 0"), new_code_cell("'after'")]
+    nbformat.write(failing, path)
+
+
+def test_nbconvert_stops_at_an_error(subject: Subject, snippets: Snippets, tmp_path: Path) -> None:
+    failing_notebook(subject, snippets, tmp_path / "in.ipynb")
+    done = start("nbconvert", "--to", "notebook", "--execute", "in.ipynb", "--output", "out.ipynb", folder=tmp_path)
+    assert done.returncode != 0
+    assert "division by zero" in done.stderr
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_nbconvert_with_errors_allowed(subject: Subject, snippets: Snippets, tmp_path: Path) -> None:
+    failing_notebook(subject, snippets, tmp_path / "in.ipynb")
+    run("nbconvert", "--to", "html", "--execute", "--allow-errors", "in.ipynb", folder=tmp_path)
+    page = (tmp_path / "in.html").read_text("utf-8")
+    assert "division by zero" in page
+    assert "<pre>'after'</pre>" in page
+
+
+def test_jupyter_execute(subject: Subject, snippets: Snippets, tmp_path: Path) -> None:
+    failing_notebook(subject, snippets, tmp_path / "in.ipynb")
+    run("jupyter", "execute", "--allow-errors", "--inplace", "in.ipynb", folder=tmp_path)
+    first, second = nbformat.read(tmp_path / "in.ipynb", as_version=4).cells
+    assert first.outputs[0].ename == "ZeroDivisionError"
+    assert second.outputs[0].data["text/plain"] == "'after'"
+
+
+def test_papermill_says_which_cell_failed(subject: Subject, snippets: Snippets, tmp_path: Path) -> None:
+    failing_notebook(subject, snippets, tmp_path / "in.ipynb")
+    done = start("papermill", "in.ipynb", "out.ipynb", "--no-progress-bar", folder=tmp_path)
+    assert done.returncode != 0
+    assert "PapermillExecutionError" in done.stderr
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    saved = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert saved.metadata.papermill.exception is True
+
+
+def test_jupyter_run_says_what_failed(subject: Subject, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print('first')\n1 / 0\n")
+    done = start("jupyter_client.runapp", f"--kernel={subject.name}", "script.py", folder=tmp_path)
+    assert (done.returncode != 0, done.stdout) == (True, "first\n")
+    assert "division by zero" in done.stderr
 
 
 def test_jupyter_run(subject: Subject, snippets: Snippets, tmp_path: Path) -> None:
@@ -199,6 +251,47 @@ def test_the_async_client(subject: Subject) -> None:
             or manager.provisioner.process is None
             or manager.provisioner.process.returncode == 0
         )
+
+    asyncio.run(main())
+
+
+def test_the_async_client_asks_interrupts_and_restarts(subject: Subject, snippets: Snippets) -> None:
+    async def main() -> None:
+        manager = AsyncKernelManager(kernel_name=subject.name)
+        await manager.start_kernel()
+        kc = manager.client()
+        kc.start_channels()
+        shown: list[str] = []
+
+        async def cell(code: str, on_output: Any = None) -> Any:
+            def show(msg: Any) -> None:
+                shown.append(msg["content"].get("text", ""))
+                if on_output is not None and msg["msg_type"] == "stream":
+                    on_output()
+
+            async def answer(_: Any) -> None:
+                kc.input("Ada")
+
+            reply = await kc.execute_interactive(code, timeout=30, output_hook=show, stdin_hook=answer)
+            return reply["content"]
+
+        try:
+            await kc.wait_for_ready(timeout=30)
+            assert (await cell("print('hello', input('who? '))"))["status"] == "ok"
+            assert "".join(shown) == "hello Ada\n"
+            interrupts: list[asyncio.Task[None]] = []
+            reply = await cell(
+                f"print('ready'); await {snippets.wait_forever}",
+                lambda: interrupts.append(asyncio.create_task(manager.interrupt_kernel())),
+            )
+            await asyncio.gather(*interrupts)
+            assert reply["ename"] == "KeyboardInterrupt"
+            await manager.restart_kernel()
+            await kc.wait_for_ready(timeout=30)
+            assert (await cell("1 + 1"))["execution_count"] == 1
+        finally:
+            kc.stop_channels()
+            await manager.shutdown_kernel()
 
     asyncio.run(main())
 
