@@ -85,6 +85,17 @@ def test_kernel_info_is_answered(desk: Desk, channel: Channel) -> None:
     assert reply["content"] == {"status": "ok", "banner": "Hello"}
 
 
+def test_heartbeats_are_echoed(desk: Desk, context: OwningContext) -> None:
+    client = context.socket(zmq.REQ)
+    client.reconnect_ivl = 1
+    client.connect(f"tcp://127.0.0.1:{desk.ports.hb}")
+    with desk.open():
+        client.send(b"ping")
+        assert client.poll(PATIENCE_MS)
+    desk.reception.close()
+    assert client.recv() == b"ping"
+
+
 def test_other_requests_are_kept_in_order(desk: Desk, arrivals_of: Callable[[Desk], Arrivals]) -> None:
     with desk.open():
         kept = [desk.send("execute_request"), desk.send("complete_request")]

@@ -1,7 +1,8 @@
 """The heartbeat: an echo that answers while Python code holds the interpreter.
 
 ``zmq_proxy_steerable`` in C, from a ROUTER socket to itself, in a thread that is a task of the I/O nursery. The thread
-makes, binds and closes its socket; the loop owns the other end of the control pair and ends the proxy by ``TERMINATE``.
+makes and binds its socket, or gets it bound (see :mod:`~async_kernel.channels.reception`), and closes it; the loop owns
+the other end of the control pair and ends the proxy by ``TERMINATE``.
 """
 
 from __future__ import annotations
@@ -27,10 +28,18 @@ async def serve_heartbeat(
     context: zmq.Context[zmq.Socket[bytes]],
     endpoints: Endpoints,
     port: int,
+    there: zmq.Socket[bytes] | None = None,
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer heartbeats until cancelled; ``started`` gives the port.
+
+    Args:
+        context: of the socket.
+        endpoints: binds it.
+        port: where.
+        there: a socket that is bound there already; from now on it belongs to this.
+        task_status: trio's.
 
     Raises:
         BindError: if the socket cannot be bound.
@@ -39,9 +48,9 @@ async def serve_heartbeat(
     terminated = False
 
     def echo() -> None:
-        with context.socket(zmq.ROUTER) as socket, context.socket(zmq.PAIR) as control:
+        with there or context.socket(zmq.ROUTER) as socket, context.socket(zmq.PAIR) as control:
             socket.linger = control.linger = 0
-            bound = endpoints.bind(socket, Channel.heartbeat, port)
+            bound = port if there else endpoints.bind(socket, Channel.heartbeat, port)
             control.connect(_CONTROL)
             token.run_sync_soon(task_status.started, bound)
             if not terminated:

@@ -327,8 +327,9 @@ class IOLoop:
             for watcher in watchers:
                 sockets.callback(watcher.close)
             async with trio.open_nursery() as helpers:
+                there = arrivals.sockets.pop(Channel.heartbeat, None)
                 ports[Channel.heartbeat] = await helpers.start(
-                    serve_heartbeat, arrivals.context, endpoints, settings.ports.hb
+                    serve_heartbeat, arrivals.context, endpoints, settings.ports.hb, there
                 )
                 for watcher in watchers:
                     helpers.start_soon(watcher.serve)

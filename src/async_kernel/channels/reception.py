@@ -1,7 +1,8 @@
 """The reception: answers who comes before the kernel is there.
 
-Importing trio and IPython takes most of a start. Meanwhile a thread without them owns shell and control, tells clients
-what kernel this is (``kernel_info_request``), and keeps all other requests in the order in which they came. When the
+Importing trio and IPython takes most of a start. Meanwhile a thread without them owns shell, control and heartbeat,
+tells clients what kernel this is (``kernel_info_request``), echoes heartbeats (clients take a kernel that answers and
+has no pulse for dead), and keeps all other requests in the order in which they came. When the
 I/O loop is there, the thread ends, and the loop takes over: the sockets (ZMQ lets them change threads across a full
 fence, which joining a thread is; it happens this once), the requests, and what is to be published of the answers.
 A client sees one kernel all the while: the same sockets, key, session and history of signatures.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals", "Reception"]
 
-_CHANNELS: Final = (Channel.shell, Channel.control)
+_CHANNELS: Final = (Channel.shell, Channel.control, Channel.heartbeat)
 
 
 class Arrivals:
@@ -103,7 +104,7 @@ class Arrivals:
 
 
 class Reception:
-    """Serves shell and control until the I/O loop is there.
+    """Serves shell, control and heartbeat until the I/O loop is there.
 
     Args:
         settings: of the I/O loop to come; tcp, unencrypted, with ports.
@@ -125,7 +126,9 @@ class Reception:
         endpoints = Endpoints(settings.transport, settings.ip)
         try:
             for channel in _CHANNELS:
-                arrivals.bind(zmq.ROUTER, channel, configure_router, settings, endpoints)
+                # ZMQ's proxy, which has the heartbeat later, would end by what ROUTER_MANDATORY reports.
+                configure = _as_it_is if channel == Channel.heartbeat else configure_router
+                arrivals.bind(zmq.ROUTER, channel, configure, settings, endpoints)
         except BindError:
             return
         self._bound = True
@@ -135,7 +138,11 @@ class Reception:
             poller.register(socket, zmq.POLLIN)
         while self._ended.fileno() not in (ready := dict(poller.poll())):
             for channel, socket in arrivals.sockets.items():
-                if socket in ready:
+                if socket not in ready:
+                    continue
+                if channel == Channel.heartbeat:
+                    socket.send_multipart(socket.recv_multipart(), zmq.NOBLOCK)
+                else:
                     self._receive(channel, socket)
             if len(arrivals.requests) >= settings.request_high_water_mark:
                 self._ended.recv(1)  # more wait in ZMQ, as they would for a kernel that does not read
@@ -186,3 +193,7 @@ class Reception:
             if exc.errno != errno.EHOSTUNREACH:
                 raise
             arrivals.undeliverable += 1
+
+
+def _as_it_is(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
+    """No options."""
