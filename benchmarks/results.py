@@ -6,6 +6,7 @@ are asked for, so that a file from an old run can be told in a new way.
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Absence", "Results", "Subject"]
 
 FORMAT = 1
+_FOLDERS = re.compile(r"(?:/[\w.+-]+)+/(?=[\w.+-]+)")
+"""What stands before a file's name, and says something of this machine only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Results:
 
     def miss(self, kernel: str, probe: str, reason: str) -> None:
         """Keep why there is nothing to keep."""
-        absence = Absence(kernel, probe, reason)
+        absence = Absence(kernel, probe, _FOLDERS.sub("", reason))
         if absence not in self.absences:
             self.absences.append(absence)
 
@@ -151,7 +154,9 @@ class Results:
                     figure: {kernel: [_reading(r) for r in rounds] for kernel, rounds in kernels.items()}
                     for figure, kernels in document["readings"].items()
                 },
-                absences=[Absence(**absence) for absence in document["absences"]],
+                absences=[
+                    Absence(a["kernel"], a["probe"], _FOLDERS.sub("", a["reason"])) for a in document["absences"]
+                ],
             )
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as e:
             raise BenchError(f"{path} is not a result of this suite: {e}") from e

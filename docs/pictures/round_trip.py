@@ -5,8 +5,8 @@ Run it in an environment that has ``async-trio``, on a quiet machine, from the p
     python -m docs.pictures.round_trip [trio|asyncio]
 
 It starts a kernel whose functions along the way note the time at which they are entered or left, sends it requests one
-after another with the benchmarks' client, and takes the median of each station. It prints a table and writes
-``round_trip.svg`` beside itself. Noting the times costs about a tenth of the round trip.
+after another with the benchmarks' client, and takes the median of each station. It prints a table, writes it into
+``docs/performance.md``, and ``round_trip.svg`` beside itself. Noting the times costs about a tenth of the round trip.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Station(NamedTuple):
 PROBES = {
     "receive": ("async_kernel.transport.owned_socket", "OwnedSocket", "try_receive_views"),
     "decode": ("async_kernel.transport.codec", "Codec", "decode"),
-    "serve": ("async_kernel.kernel.kernel", "Kernel", "_serve_waiting"),
+    "serve": ("async_kernel.kernel.serving", "Serving", "waiting"),
     "publish": ("async_kernel.channels.io_loop", "IOLoop", "publish"),
     "reply": ("async_kernel.channels.io_loop", "IOLoop", "reply"),
     "run": ("async_kernel.shell.running.run_cell", "RunsCode", "_run_source"),
@@ -199,8 +199,13 @@ def main() -> None:
         be_a_kernel(file)
         return
     times, replied, ended = measure(sys.argv[1] if len(sys.argv) > 1 else "trio")
-    sys.stdout.write(table(times, replied, ended) + "\n")
+    text = table(times, replied, ended)
+    sys.stdout.write(text + "\n")
     Path(__file__).with_suffix(".svg").write_text(picture(times, ended), encoding="utf-8")
+    page = Path(__file__).parents[1] / "performance.md"
+    begin, rest = page.read_text(encoding="utf-8").split("<!-- round trip -->")
+    end = rest.partition("<!-- /round trip -->")[2]
+    page.write_text(f"{begin}<!-- round trip -->\n\n{text}\n\n<!-- /round trip -->{end}", encoding="utf-8")
 
 
 if __name__ == "__main__":

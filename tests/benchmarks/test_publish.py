@@ -64,3 +64,9 @@ def test_figures_of_an_earlier_run_are_taken_over_whole() -> None:
     now.take_over(earlier)
     assert now.readings == {"execute_pass": {"ours-trio": [1.0]}, "shutdown": {"ours-trio": [3.0]}}
     assert now.families == {"family": ["execute_pass", "shutdown"]}
+
+
+def test_reasons_say_nothing_of_this_machine() -> None:
+    results = make_results({})
+    results.miss("kernel", "probe", "it ended: /home/me/.cache/lib/python3.11/extension.so(+0x1)[0x7f]; 50 MB/s")
+    assert results.absences[0].reason == "it ended: extension.so(+0x1)[0x7f]; 50 MB/s"
