@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from traitlets import Bool, Bytes, CaselessStrEnum, Instance, Integer, Unicode, default, observe
+from traitlets import Bool, Bytes, CaselessStrEnum, Instance, Integer, Unicode, default, observe, validate
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.transport.connection_file import ConnectionFileError
@@ -80,6 +80,7 @@ class ConnectionFileMixin(LoggingConfigurable):
     session = LateInstance("async_kernel.interface.session.AsyncSession")
 
     _connection_file_written = Bool(False)
+    _bound = False
     _random_port_names: list[str] | None = None
     _plain: PlainSession | None = None
     _made: AsyncSession | None = None
@@ -161,12 +162,24 @@ class ConnectionFileMixin(LoggingConfigurable):
             info.update((name, key.decode()) for name, key in keys.items())
         return info
 
+    @validate("connection_file")
+    def _check_connection_file(self, proposal: Any) -> str:
+        path: str = proposal["value"]
+        if self._bound and path != self.connection_file:
+            msg = f"The sockets are bound: it is too late to set the connection file to {path!r}."
+            raise RuntimeError(msg)
+        return path
+
     def load_connection_info(self, info: Mapping[str, Any]) -> None:
         """Take addresses and keys from what a connection file says; ports that are set already stay.
 
         Raises:
             ConnectionFileError: if its signature scheme is none.
+            RuntimeError: if the sockets are there already.
         """
+        if self._bound:
+            msg = "The sockets are bound: it is too late to configure the connection."
+            raise RuntimeError(msg)
         self.transport = info.get("transport", self.transport)
         self.ip = info.get("ip") or self._ip_default()
         for name in _PORTS:

@@ -160,6 +160,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             try:
                 self.kernel.ports = io.ports.as_connection_info()
                 self._write_connection_file(io, stack)
+                self._bound = True
                 self._open_process(io, stack)
                 yield io
             finally:
