@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.e2e.harness.client import Client, Result
 
-SILENT = {"silent": True, "store_history": False, "allow_stdin": False, "stop_on_error": False}
+SILENT = {"silent": False, "store_history": False, "allow_stdin": True, "stop_on_error": False}
+"""What the extension calls silent; other front ends' probes are silent as the protocol means it."""
 
 STARTUP = [
     "import os as _VSCODE_os\nimport sys as _VSCODE_sys\n_VSCODE_folder = _VSCODE_os.getcwd()\n"
@@ -56,16 +59,31 @@ def test_its_startup_code_leaves_no_trace(client: Client) -> None:
     count = client.run("1").reply["execution_count"]
     for code in STARTUP:
         result = client.run(code, **SILENT)
-        assert (result.status, result.kinds) == ("ok", ["busy", "idle"])
+        assert (result.status, result.kinds) == ("ok", ["busy", "execute_input", "idle"])
     assert client.run("1").reply["execution_count"] == count + 1
     assert "_VSCODE" not in client.value("[name for name in globals() if 'VSCODE' in name]")
 
 
-def test_a_silent_probe_prints_what_it_finds(client: Client) -> None:
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_probe_prints_what_it_finds(client: Client, silent: bool) -> None:
     client.run("number, text = 1, 'a'")
-    probe = client.run(VARIABLES, **SILENT)
+    probe = client.run(VARIABLES, **{**SILENT, "silent": silent})
     assert {"number": "int", "text": "str"}.items() <= variables(probe).items()
-    assert probe.kinds == ["busy", "stdout", "idle"]
+    assert probe.kinds == ["busy", *([] if silent else ["execute_input"]), "stdout", "idle"]
+
+
+def test_a_probe_has_its_value_and_takes_no_number(client: Client) -> None:
+    count = client.run("'counted'").reply["execution_count"]
+    probe = client.run("6 * 7", **SILENT)
+    assert (probe.text, probe.reply["execution_count"]) == ("42", count)
+    assert client.run("'counted'").reply["execution_count"] == count + 1
+    assert "6 * 7" not in client.value("In[-3:]")
+
+
+def test_a_probe_that_fails_aborts_nothing(client: Client) -> None:
+    probe, cell = client.start("1 / 0", **SILENT), client.start("'ran'")
+    assert client.result(probe).error == ("ZeroDivisionError", "division by zero")
+    assert client.result(cell).text == "'ran'"
 
 
 def test_it_completes_and_inspects_while_a_cell_is_busy(client: Client) -> None:
