@@ -191,6 +191,24 @@ async def test_output_can_be_given_to_nobody(tmp_path: Path, capsys: pytest.Capt
         assert (ran.text(), capsys.readouterr().out) == ("in\n", "out\n")
 
 
+@pytest.mark.anyio
+async def test_output_given_to_nobody_is_not_the_last_cells(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        ran = await session.run(
+            "from async_kernel import utils\nwith utils.redirect_output(None):\n    print('out')\n    display('out')\n"
+            "print('in')"
+        )
+        assert (ran.text(), ran.of("display_data")) == ("in\n", [])
+        assert [sent.kind for sent in session.wire.sent if sent.parent is None][-2:] == ["stream", "display_data"]
+
+
+@pytest.mark.anyio
+async def test_output_can_be_given_to_messages_only(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        ran = await session.run("from async_kernel import utils\nwith utils.redirect_output(5): print('out')")
+        assert (ran.reply["ename"], ran.text()) == ("TypeError", "")
+
+
 def test_output_outside_a_cell_cannot_be_given_to_a_message() -> None:
     with pytest.raises(LookupError), utils.redirect_output("a message"):
         pass

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from async_kernel.common import LAUNCHED_BY_DEBUGPY
 from async_kernel.protocol import tags as cell_tags
 from async_kernel.protocol.errors import RequestError, error_content
-from async_kernel.protocol.request import current_request
+from async_kernel.protocol.request import current_request, for_nobody
 from async_kernel.shell.background.names import current_session
 from async_kernel.shell.running.runs import current_run
 from async_kernel.shell.user_io.diverting import diverted
@@ -197,9 +197,13 @@ def redirect_output(msg_id: str | None) -> Generator[None]:
             belongs to no cell.
 
     Raises:
+        TypeError: if it is neither.
         LookupError: with a ``msg_id``, outside a cell: nobody would know which session that message is of.
     """
     request = current_request.get()
+    if not isinstance(msg_id, str | None):  # pyright: ignore[reportUnnecessaryIsInstance] -- user code is not checked
+        msg = f"redirect_output wants the msg_id of an earlier cell or None, not {msg_id!r}"
+        raise TypeError(msg)
     if msg_id is not None:
         if request is None:
             msg = "Output outside a cell cannot be given to a message."
@@ -207,11 +211,12 @@ def redirect_output(msg_id: str | None) -> Generator[None]:
         request = replace(request, header=cast("Any", {**request.header, "msg_id": msg_id}))
     else:
         request = None
-    token = current_request.set(request)
+    token, nobody = current_request.set(request), for_nobody.set(request is None)
     try:
         yield
     finally:
         current_request.reset(token)
+        for_nobody.reset(nobody)
 
 
 @contextmanager

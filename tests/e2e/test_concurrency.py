@@ -135,6 +135,21 @@ def test_a_deadline_ends_the_cell_with_a_timeout_error(client: Client, body: str
     assert metadata(client, cell)["cause"] == "deadline"
 
 
+@pytest.mark.parametrize("mode", ["# task", "# thread"])
+def test_a_concurrent_cell_can_have_the_magic_of_a_deadline(client: Client, mode: str) -> None:
+    cell = client.start(f"{mode}\n%%deadline 100ms\n{WAITS}")
+    assert client.result(cell).reply["ename"] == "TimeoutError"
+    assert metadata(client, cell)["cause"] == "deadline"
+
+
+def test_a_deadline_strikes_once_in_a_cell_that_awaits(client: Client) -> None:
+    code = "import anyio\ntry: await anyio.sleep(3600)\nexcept BaseException:\n    for n in range(9): print(n)"
+    cell = client.start(code, metadata={"timeout": 0.1})
+    result = client.result(cell)
+    assert (result.status, result.stdout.split()) == ("ok", [str(n) for n in range(9)])
+    assert metadata(client, cell)["cause"] == "deadline"
+
+
 def test_a_bad_deadline_is_named(client: Client) -> None:
     for options, code in (({"timeout": "soon"}, "1"), ({}, "%%deadline soon\n1")):
         reply = client.result(client.start(code, metadata=options)).reply

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from async_kernel.protocol.errors import RequestError
-from async_kernel.protocol.tags import tags_in
+from async_kernel.protocol.tags import MODE_LINE, tags_in
 from async_kernel.protocol.times import seconds
 from async_kernel.typing import Backend
 
@@ -117,7 +117,9 @@ def timeout_of(request: Request, default: float) -> float:
         if equals and name.strip() == "timeout":
             return seconds(value, what=f"the tag {tag!r}")
     code: Any = request.content.get("code")
-    if isinstance(code, str) and code.startswith(_DEADLINE_MAGICS):
-        _, _, value = code.split("\n", 1)[0].partition(" ")
-        return seconds(value, what="the deadline")
+    if isinstance(code, str):
+        mode_line = MODE_LINE.match(code)
+        line = code[mode_line.end() if mode_line else 0 :].split("\n", 1)[0]
+        if line.startswith(_DEADLINE_MAGICS):
+            return seconds(line.partition(" ")[2], what="the deadline")
     return default

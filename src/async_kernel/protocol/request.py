@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from async_kernel.typing import Channel, Content, Header, Job
 
-__all__ = ["Request", "current_request"]
+__all__ = ["Request", "current_request", "for_nobody"]
 
 
 @dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)
@@ -95,3 +95,5 @@ class Request:
 
 
 current_request: ContextVar[Request | None] = ContextVar("async_kernel_current_request", default=None)
+for_nobody: ContextVar[bool] = ContextVar("async_kernel_for_nobody", default=False)
+"""Whether what is written here shall not go to the cell that ran last either, when there is no request."""

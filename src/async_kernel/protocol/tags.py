@@ -1,16 +1,20 @@
-"""The tags of a cell: where clients put them, and the values that they carry.
+"""The tags of a cell: where clients put them, and the values that they carry; and the line that stands for one.
 
 A tag is a word (``raises-exception``) or a name with a value (``timeout=5``). ``-`` and ``_`` are the same in a name.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["tag_text", "tag_value", "tags_in"]
+__all__ = ["MODE_LINE", "tag_text", "tag_value", "tags_in"]
+
+MODE_LINE = re.compile(r"# ?(task|thread)\b.*\n(?=%%)")
+"""The first line of a cell that says how it runs, where a cell magic follows."""
 
 _BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 

@@ -26,7 +26,7 @@ from IPython.core.usage import default_banner
 from traitlets import Bool, Instance, Integer, Type, Unicode, default
 
 from async_kernel.lifetime.loop_token import current_loop_token
-from async_kernel.protocol.request import current_request
+from async_kernel.protocol.request import current_request, for_nobody
 from async_kernel.shell import introspection, magics
 from async_kernel.shell.base import BaseShell
 from async_kernel.shell.commands.mixin import RunsCommands
@@ -38,7 +38,7 @@ from async_kernel.shell.recognition import recognisable, recognisable_module, wi
 from async_kernel.shell.running.compiling import CellCompiler
 from async_kernel.shell.running.namespace import LivingBuiltinTrap, NullDisplayTrap, installed
 from async_kernel.shell.running.run_cell import RunsCode
-from async_kernel.shell.running.transforming import PlainPython
+from async_kernel.shell.running.transforming import PlainPython, without_mode_line
 from async_kernel.shell.showing import payloads
 from async_kernel.shell.showing.display import CellDisplayHook, CellDisplayPublisher, Outlet
 from async_kernel.shell.showing.errors import ShowsErrors
@@ -106,6 +106,7 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
         self._offered: dict[str, Any] = {}
         self._installed = ExitStack()
         super().__init__(wire=wire, user_ns=user_ns, profile_dir=profile_dir, ipython_dir=ipython_dir or None, **kwargs)
+        self.input_transformer_manager.cleanup_transforms.insert(0, without_mode_line)
         self._plain = PlainPython(self)
         with_section(self.config)
         atexit.unregister(self.atexit_operations)  # close() is called by the kernel, at its end
@@ -336,7 +337,9 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     def fallback_parent(self) -> Mapping[str, Any] | None:
         """The parent of what is displayed outside every cell."""
         kernel = self.kernel
-        return kernel.last_parent() if kernel is not None and self.launched else None
+        if for_nobody.get() or kernel is None or not self.launched:
+            return None
+        return kernel.last_parent()
 
     def ask_exit(self) -> None:
         """Ask the client to leave; the kernel stops after this cell, unless it is to be kept."""

@@ -127,6 +127,8 @@ class Cell:
                 yield
             finally:
                 self.gate.seal()
+                if scope.cancel_called and self.cause is None and self.child_error is None:
+                    self.cause = "deadline"
 
     @property
     def cancelled(self) -> bool:

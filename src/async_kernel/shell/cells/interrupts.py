@@ -80,7 +80,8 @@ class Interrupter:
         state = cell.state
         if cell.is_showing or cell.gate.sealed:
             return "ended"
-        asleep = cell.gate.strike_asleep()
+        # A deadline is its scope's, too: code that blocks when it comes is about to await, or it is struck by insist.
+        asleep = cell.gate.strike_asleep() or cause == "deadline"
         for gate in _gates_beside(cell):
             gate.strike_asleep()
         if self.by_signal:
@@ -117,6 +118,8 @@ class Interrupter:
             if self.by_signal:
                 await self._insist_on_signalling(cell, also)
             else:
+                if cell.cause == "deadline":
+                    await anyio.sleep(RESEND_S)
                 await insist_on_striking(cell.gate)
 
     async def _insist_on_signalling(self, cell: Cell | Task, also: Callable[[], object]) -> None:

@@ -12,11 +12,17 @@ from __future__ import annotations
 import ast
 from typing import Any, cast
 
+from async_kernel.protocol.tags import MODE_LINE
 from async_kernel.shell.ipython import InteractiveShell
 
-__all__ = ["PlainPython"]
+__all__ = ["PlainPython", "without_mode_line"]
 
 _PROMPTS = ("In [", "[In", ">>>", "...")  # pasted prompts: some are Python, too
+
+
+def without_mode_line(lines: list[str]) -> list[str]:
+    """The lines without that line: a cell magic is one only in the first line."""
+    return lines[1:] if len(lines) > 1 and MODE_LINE.match(lines[0] + lines[1]) else lines
 
 
 class PlainPython:

@@ -11,7 +11,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from async_kernel.protocol.request import current_request
+from async_kernel.protocol.request import current_request, for_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,7 +81,7 @@ class CellStream(io.TextIOBase):
         if request is not None:
             self._stream(self._name, text, parent=request.header)
         elif self._fallback is not None:
-            self._stream(self._name, text, parent=self._fallback())
+            self._stream(self._name, text, parent=None if for_nobody.get() else self._fallback())
         elif self.original is not None:
             return self.original.write(text)
         if self._echo is not None:
