@@ -34,6 +34,7 @@ class Request:
             message when it is served, but not the cell.
         beside: whether it is a cell that runs beside its shell's queue.
         ended: whether it is a cell whose code has ended; what it started may still run.
+        has_started: whether it is a cell that has started a task or a thread; none may still run.
         captured: whether the client collects what belongs to it somewhere: then errors go there, too.
     """
 
@@ -49,6 +50,7 @@ class Request:
     captured: bool = False
     beside: bool = False
     ended: bool = False
+    has_started: bool = False
 
     @property
     def msg_id(self) -> str:

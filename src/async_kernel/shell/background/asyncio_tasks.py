@@ -61,6 +61,7 @@ async def supervised(
             task.add_done_callback(made_by.pop)
             if not _has_owner(coro):
                 started_by[task] = request
+                request.has_started = True
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         task: Any = context.get("task") or context.get("future")

@@ -274,6 +274,8 @@ class Session:
         """Note a background task that is about to start; forget it if that fails."""
         request = current_request.get()
         lasting = None if request is None else request.lasting
+        if lasting is not None:
+            lasting.has_started = True
         task = BackgroundTask(new_id(), name, lasting, self.nursery.token, on_error=on_error)
         self.tasks[task.id] = task
         try:

@@ -89,3 +89,4 @@ def _adopt(thread: threading.Thread, request: Request) -> None:
 
     thread.run = run_for_cell
     started_by[thread] = request
+    request.has_started = True
