@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from async_kernel.kernel.debugging.debugger import Debugger
 
-__all__ = ["COMMANDS", "FORWARDED", "answer", "needs_attach"]
+__all__ = ["COMMANDS", "FORWARDED", "NEED_STOP", "answer", "needs_attach"]
 
 Message = dict[str, Any]
 
@@ -59,6 +59,26 @@ FORWARDED = frozenset(
     }
 )
 """What debugpy answers. ``launch`` is not among them, and nothing that would end the process."""
+
+NEED_STOP = frozenset(
+    {
+        "continue",
+        "exceptionInfo",
+        "goto",
+        "gotoTargets",
+        "next",
+        "scopes",
+        "setExpression",
+        "setVariable",
+        "stepIn",
+        "stepInTargets",
+        "stepOut",
+        "variables",
+    }
+)
+"""What is about something that is stopped. debugpy would answer *continue* at the next stop only, would take a step for
+one that is to begin anywhere, and describes frames that are gone.
+"""
 
 
 def needs_attach(command: str, arguments: Message) -> bool:
@@ -90,6 +110,12 @@ async def answer(debugger: Debugger, command: str, arguments: Message, sent: Cal
 async def _forward(debugger: Debugger, command: str, arguments: Message, sent: Callable[[], object]) -> Message:
     if command == "variables" and _is_own(arguments):
         return await _in_helper(debugger, lambda: {"variables": debugger.variables.children(arguments)})
+    if command in NEED_STOP and not debugger.stopped:
+        msg = f"{command} needs something that is stopped, and nothing is"
+        raise RequestError(msg)
+    if command == "stackTrace":
+        whole = {name: value for name, value in arguments.items() if name not in ("startFrame", "levels")}
+        return _page(_without_machinery(await debugger.ask(command, whole, sent=sent)), arguments)
     body = await debugger.ask(command, arguments, sent=sent)
     if command == "setBreakpoints":
         path: str = cast("Message", arguments.get("source") or {}).get("path", "")
@@ -98,8 +124,6 @@ async def _forward(debugger: Debugger, command: str, arguments: Message, sent: C
             del debugger.breakpoints[path]
     elif command in ("setExceptionBreakpoints", "setFunctionBreakpoints"):
         debugger.other_breakpoints[command] = arguments
-    elif command == "stackTrace":
-        return _without_machinery(body)
     return body
 
 
@@ -114,6 +138,12 @@ def _without_machinery(body: Message) -> Message:
     files: list[str] = [cast("Message", frame.get("source") or {}).get("path") or "" for frame in frames]
     cut = next((number for number, file in enumerate(files) if file.startswith(str(PACKAGE_FOLDER))), len(frames))
     return {**body, "stackFrames": frames[:cut], "totalFrames": cut} if cut else body
+
+
+def _page(body: Message, arguments: Message) -> Message:
+    """The frames that were asked for. VS Code asks for the innermost first, and for more when it has shown it."""
+    start, levels = _number(arguments, "startFrame"), _number(arguments, "levels")
+    return {**body, "stackFrames": (body.get("stackFrames") or [])[start : start + levels if levels else None]}
 
 
 # -- the session -----------------------------------------------------------------------------------------
@@ -133,6 +163,7 @@ async def _attach(debugger: Debugger, arguments: Message) -> Message:
     settings = {"justMyCode": debugger.kernel.debug_just_my_code, **arguments, "rules": rules}
     await debugger.ask("attach", settings)
     debugger.attached = True
+    debugger.take_breakpoint_calls()
     await debugger.ask("configurationDone", {})
     return {}
 
@@ -214,10 +245,7 @@ async def _modules(debugger: Debugger, arguments: Message) -> Message:
         for number, (name, module) in enumerate(sorted(dict(sys.modules).items()))
         if isinstance(file := getattr(module, "__file__", None), str) and file.endswith(".py")
     ]
-    start, count = arguments.get("startModule") or 0, arguments.get("moduleCount") or 0
-    if not isinstance(start, int) or not isinstance(count, int):
-        msg = "startModule and moduleCount are numbers"
-        raise RequestError(msg)
+    start, count = _number(arguments, "startModule"), _number(arguments, "moduleCount")
     return {"modules": found[start : start + count if count else None], "totalModules": len(found)}
 
 
@@ -261,6 +289,14 @@ def _text(arguments: Message, name: str) -> str:
     value = arguments.get(name)
     if not isinstance(value, str):
         msg = f"{name} must be a str"
+        raise RequestError(msg)
+    return value
+
+
+def _number(arguments: Message, name: str) -> int:
+    value = arguments.get(name) or 0
+    if not isinstance(value, int) or value < 0:
+        msg = f"{name} must be a number that is not negative"
         raise RequestError(msg)
     return value
 

@@ -16,6 +16,7 @@ import hmac
 import json
 import os
 import secrets
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -202,11 +203,14 @@ def _dial(port: int, secret: str) -> None:
     """Have debugpy connect to us; in a thread, for it takes a while. It begins to trace this process's threads."""
     # It would warn on stderr that modules of Python are frozen. That it may not stop in them is no news to anybody.
     quiet = "PYDEVD_DISABLE_FILE_VALIDATION" not in os.environ
+    # It would take breakpoint() for itself when it is imported, and stop what nobody could let go on without a session.
+    hook = sys.breakpointhook
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
         debugpy = _import()
         debugpy.configure(subProcess=False)  # children of cells are not debugged: they would dial us, too
         debugpy.connect((_LOOPBACK, port), access_token=secret)
     finally:
+        sys.breakpointhook = hook
         if quiet:
             del os.environ["PYDEVD_DISABLE_FILE_VALIDATION"]

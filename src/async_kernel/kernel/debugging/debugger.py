@@ -16,6 +16,7 @@ stopped, for the next client, or the same one reloaded, to find in ``debugInfo``
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from contextlib import suppress
@@ -76,6 +77,7 @@ class Debugger:
         self.other_breakpoints: dict[str, Message] = {}
         self.files: set[Path] = set()
         self._muted = False
+        self._breakpoint_hook: Callable[..., object] | None = None
         self.variables = Variables()
         self._requests: deque[Request] = deque()
         self._serving = False
@@ -177,9 +179,12 @@ class Debugger:
 
     async def _hold_connection(self, *, task_status: TaskStatus[Connection]) -> None:
         current_request.set(None)  # debugpy's threads are nobody's
-        async with connected(self._on_event) as connection:
-            task_status.started(connection)
-            await anyio.sleep_forever()
+        try:
+            async with connected(self._on_event) as connection:
+                task_status.started(connection)
+                await anyio.sleep_forever()
+        finally:
+            self._return_breakpoint_calls()
 
     async def ask(self, command: str, arguments: Message, *, sent: Callable[[], object] = bool) -> Message:
         """The body of debugpy's response to a request.
@@ -218,12 +223,25 @@ class Debugger:
         if not self.attached:
             return
         self.attached = False
+        self._return_breakpoint_calls()
         self.breakpoints.clear()
         self.other_breakpoints.clear()
         self._muted = False
         self.stopped.clear()
         with suppress(RequestError, ConnectionLostError):
             await self.ask("disconnect", {"restart": False, "terminateDebuggee": False})
+
+    def take_breakpoint_calls(self) -> None:
+        """Have ``breakpoint()`` stop in this session, unless the user's ``PYTHONBREAKPOINT`` says where it is to."""
+        if self._breakpoint_hook is None and "PYTHONBREAKPOINT" not in os.environ:
+            self._breakpoint_hook = sys.breakpointhook
+            sys.breakpointhook = late_import("debugpy").breakpoint
+
+    def _return_breakpoint_calls(self) -> None:
+        if self._breakpoint_hook is not None:
+            if sys.breakpointhook is late_import("debugpy").breakpoint:
+                sys.breakpointhook = self._breakpoint_hook
+            self._breakpoint_hook = None
 
     def let_go(self, then: Callable[[], object], *, for_good: bool = False) -> bool:
         """Let what is stopped go on, and call ``then``, beside the shell's loop; from any thread.
