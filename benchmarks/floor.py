@@ -24,6 +24,7 @@ def serve(connection: dict[str, Any]) -> None:
     key, session, context = connection["key"].encode(), uuid.uuid4().hex, zmq.Context[zmq.Socket[bytes]]()
     sockets = {name: context.socket(kind) for name, kind in KINDS.items()}
     for name, socket in sockets.items():
+        socket.set_hwm(0)
         socket.bind(f"tcp://{connection['ip']}:{connection[name + '_port']}")
 
     def sign(parts: list[bytes]) -> bytes:

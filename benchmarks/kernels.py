@@ -55,6 +55,7 @@ class Kernel:
         await_once, await_seconds: expressions to await, the latter with ``{seconds}``.
         concurrent: the first line of a cell that shall run beside others; empty if there is no such thing.
         background: code that leaves ``{count}`` tasks sleeping; empty if there is no way.
+        boundless: options with which 100,000 requests may wait, where a kernel bounds them.
         only_on_request: not part of a run unless it is asked for by name.
     """
 
@@ -71,6 +72,7 @@ class Kernel:
     await_seconds: str = "asyncio.sleep({seconds})"
     concurrent: str = ""
     background: str = "_tasks = [asyncio.create_task(asyncio.sleep(1e6)) for _ in range({count})]"
+    boundless: tuple[str, ...] = ()
     only_on_request: bool = False
 
     def command(self, environment: Environment, file: Path) -> list[str]:
@@ -105,6 +107,7 @@ def ours_at(revision: str, label: str) -> list[Kernel]:
         imports="async_kernel.interface.zmq",
         features=frozenset(Feature),
         concurrent="# task",
+        boundless=("--Kernel.max_waiting=1000000",),
     )
     on_asyncio = replace(common, argv=(*common.argv, "--backend=asyncio"))
     on_trio = _trio(common, "for _ in range({count}): nursery.start_soon(trio.sleep_forever)")

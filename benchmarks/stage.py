@@ -7,7 +7,7 @@ follow. A kernel that failed is thrown away, so that its failure is not the next
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.session import open_session, spawn
@@ -58,9 +58,10 @@ class Stage:
     def client(self) -> Client:
         return self.session.client
 
-    def open(self) -> AbstractContextManager[Session]:
-        """A session of the probe's own, beside the warm one."""
-        return open_session(self.kernel, self.environment, self.folder)
+    def open(self, *options: str) -> AbstractContextManager[Session]:
+        """A session of the probe's own, beside the warm one, with further options on its command line."""
+        kernel = replace(self.kernel, argv=(*self.kernel.argv, *options))
+        return open_session(kernel, self.environment, self.folder)
 
     def spawn(self) -> AbstractContextManager[Session]:
         """A process that was just started, for probes that look at the start itself."""
