@@ -10,6 +10,7 @@ programs; one that prints a connection file gets a client.
 from __future__ import annotations
 
 import re
+from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = re.compile(
-    r"(?:^<!-- example: (?P<how>\w+)(?: (?P<name>\S+))? -->\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
+    r"(?:^ *<!-- example: (?P<how>\w+)(?: (?P<name>\S+))? -->\n)?"
+    r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -52,4 +54,5 @@ def blocks_of(text: str, file: str = "") -> Iterator[Block]:
     """The blocks of a text."""
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("code"))
-        yield Block(file, line, found["language"], found["how"] or "program", found["code"], found["name"] or "")
+        code = dedent(found["code"])  # in a tab it is indented
+        yield Block(file, line, found["language"], found["how"] or "program", code, found["name"] or "")

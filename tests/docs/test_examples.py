@@ -157,11 +157,13 @@ def test_ci_runs_what_the_readme_says() -> None:
 
 def test_blocks_are_found_with_their_line_and_their_comment() -> None:
     text = "a\n```python\n1\n```\n\n<!-- example: file x.py -->\n```python title='x'\n2\n3\n```\n```text\n4\n```\n"
+    text += '=== "trio"\n\n    <!-- example: trio -->\n    ```python\n    if 5:\n        6\n    ```\n'
 
     assert list(blocks_of(text, "f")) == [
         Block("f", 2, "python", "program", "1\n"),
         Block("f", 7, "python", "file", "2\n3\n", "x.py"),
         Block("f", 11, "text", "program", "4\n"),
+        Block("f", 17, "python", "trio", "if 5:\n    6\n"),
     ]
 
 
