@@ -175,3 +175,19 @@ def test_links_lead_somewhere(file: str) -> None:
     assert [
         target for pair in targets for target in pair if target and not (ROOT / file).parent.joinpath(target).exists()
     ] == []
+
+
+@pytest.mark.parametrize("start", ["README.md", "docs/index.md"])
+def test_every_page_is_linked_from_the_first_one(start: str) -> None:
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")} - {"index.md"}
+    if start == "README.md":
+        pages.remove("reference/index.md")  # is made from docstrings, and nothing to read on a forge
+    text = (ROOT / start).read_text("utf-8")
+
+    assert [page for page in sorted(pages) if f"{page})" not in text] == []
+
+
+def test_the_menu_has_every_page() -> None:
+    menu = re.findall(r"^  - (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+
+    assert sorted(menu) == sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md"))
