@@ -153,6 +153,7 @@ async def test_interact_takes_async_functions(tmp_path: Path) -> None:
         )
         await background(session)
         await front_end(session, "slider", value=21)
+        assert "Still running" not in ran.text("stderr")
         await background(session)
         cell = ran.request
         assert session.wire.text(cell) == "x is 0\nx is 21\n"

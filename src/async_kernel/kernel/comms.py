@@ -154,7 +154,7 @@ class KernelCommManager(CommManager):
         async def run() -> None:
             await result
 
-        session.nursery.start_soon(run, name=getattr(callback, "__qualname__", repr(callback)))
+        session.nursery.start_callback(run, getattr(callback, "__qualname__", repr(callback)))
         return None
 
     # -- messages from the front end, with the package's signatures ------------------------------------------------

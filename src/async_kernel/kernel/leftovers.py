@@ -21,11 +21,18 @@ _MOST = 5
 
 
 def leftovers(lane: ShellLane, request: Request) -> list[str]:
-    """The names of what the cell of ``request`` started and what still runs; daemon threads are nobody's."""
+    """The names of what the cell of ``request`` started and what still runs.
+
+    Daemon threads are nobody's, and callbacks of widgets come and go.
+    """
     if not request.has_started:
         return []  # most cells; looking through 10,000 tasks of others would cost each of them 3 ms
     session = lane.session
-    tasks = [f"{task.id} ({task.name})" for task in session.tasks.values() if task.request is request]
+    tasks = [
+        f"{task.id} ({task.name})"
+        for task in session.tasks.values()
+        if task.request is request and not task.is_callback
+    ]
     tasks += [
         f"{task.get_name()} ({task.get_coro().__qualname__})"
         for task, starter in list(session.foreign_tasks.items())

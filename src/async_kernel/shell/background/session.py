@@ -54,9 +54,11 @@ class BackgroundTask(Task):
 
     Attributes:
         on_error: None: what the session says when it fails.
+        is_callback: whether a widget has called it, so that nobody is told when its cell ends first.
     """
 
     on_error: OnError | None = None
+    is_callback: bool = False
 
 
 class SessionNursery:
@@ -94,7 +96,21 @@ class SessionNursery:
         """
         check_mode(on_error)
         check_function(fn)
-        start = partial(self.start_named, fn, args, name_of(fn, name), on_error)
+        self._begin(partial(self.start_named, fn, args, name_of(fn, name), on_error))
+
+    def start_callback(self, fn: Callable[..., Awaitable[object]], name: str) -> None:
+        """Start what an async callback of a widget goes on with; from any thread.
+
+        Raises:
+            RuntimeError: if the session has ended.
+        """
+
+        def start() -> None:
+            self.start_named(fn, (), name).is_callback = True
+
+        self._begin(start)
+
+    def _begin(self, start: Callable[[], object]) -> None:
         if runs_here(self.token):
             start()
         elif not self.token.call_soon(context_for(self.token.backend).run, start):
