@@ -163,6 +163,27 @@ def test_a_coroutine_is_stepped_into_and_out_of(attached: Session) -> None:
     assert out in ([("<module>", 2)], [("<module>", 3)])
 
 
+def test_a_step_over_the_last_line_of_a_cell_ends_it(attached: Session) -> None:
+    attached.breakpoints(CELL, 6)
+    cell = attached.client.start(CELL)
+    thread, _ = attached.stopped()
+    attached.body("next", threadId=thread)
+    assert attached.client.result(cell).stdout == "42\n"
+    assert attached.client.run("first = 1\n6 * 7").text == "42"  # and does not stop
+
+
+def test_a_step_over_the_last_line_stops_in_no_background_task(attached: Session) -> None:
+    attached.client.run(OTHER)
+    attached.breakpoints(CALLER, 3)
+    cell = attached.client.start(CALLER)
+    thread, _ = attached.stopped()
+    attached.body("next", threadId=thread)
+    assert attached.client.result(cell).status == "ok"
+    assert attached.client.run("await inner()").text == "5"
+    attached.client.run("%tasks cancel all")
+    assert attached.body("debugInfo")["stoppedThreads"] == []
+
+
 # -- breakpoint() ----------------------------------------------------------------------------------------
 
 

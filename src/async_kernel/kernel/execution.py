@@ -60,6 +60,8 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
             content = await run_cell(kernel, cell)
         finally:
             request.ended = True
+            if (debugger := kernel.debugger_in_use) is not None:
+                debugger.after_cell()
     if kernel.shell.report_leftovers and (left := leftovers_line(lane, request)):
         kernel.wire.stream("stderr", left, parent=request.header)
     kernel.flush_output()

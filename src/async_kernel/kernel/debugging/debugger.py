@@ -27,6 +27,7 @@ import anyio
 from async_kernel.kernel.debugging.available import why_no_debugger
 from async_kernel.kernel.debugging.commands import COMMANDS, FORWARDED, answer, needs_attach
 from async_kernel.kernel.debugging.connection import ConnectionLostError, connected
+from async_kernel.kernel.debugging.inside import end_step
 from async_kernel.kernel.debugging.variables import Variables
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.lifetime.loop_token import current_loop_token
@@ -301,6 +302,13 @@ class Debugger:
         # An exception that is raised in a tracer takes it out of use, and an interrupt may hit there.
         if self.attached and sys.gettrace() is None and sys.version_info < (3, 12):  # later Pythons are not traced so
             late_import("debugpy").trace_this_thread(True)
+
+        self.after_cell()
+
+    def after_cell(self) -> None:
+        """Leave nothing of a cell behind, in the thread that ran it."""
+        if self.attached:
+            end_step()
 
     def remove_files(self) -> None:
         """Remove the cells that were written, and their folder."""

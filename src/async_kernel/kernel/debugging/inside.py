@@ -1,8 +1,13 @@
-"""What the debugger calls in a stopped frame, by an expression that debugpy evaluates there."""
+"""What runs in the threads that are debugged.
+
+Most of it is called in a stopped frame, by an expression that debugpy evaluates there. :func:`end_step` is called
+between cells. debugpy has nothing for it, so it asks pydevd, which is what debugpy keeps in its cellar.
+"""
 
 from __future__ import annotations
 
 import secrets
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +18,7 @@ from async_kernel.slot import slot
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["CALL", "bundle_of_name", "expected", "put_bundle", "put_global"]
+__all__ = ["CALL", "bundle_of_name", "end_step", "expected", "put_bundle", "put_global"]
 
 Bundle = dict[str, Any]
 
@@ -57,6 +62,23 @@ def bundle_of_name(shell: Any, name: str) -> Bundle:
         msg = f"there is no variable {name}"
         raise RequestError(msg) from None
     return _bundle(shell, value)
+
+
+def end_step() -> None:
+    """End a step beyond the last line of a cell; in the cell's thread.
+
+    pydevd takes it for a step to whatever runs next in this thread: the next cell, or a line of a background task. A
+    step that is under way in a frame, such as over an ``await`` of a background task, goes on.
+    """
+    info: Any = getattr(threading.current_thread(), "additional_info", None)
+    if info is None or info.pydev_step_cmd == _NO_STEP or info.pydev_step_stop is not None:
+        return
+    info.pydev_original_step_cmd = info.pydev_step_cmd = _NO_STEP
+    info.update_stepping_info()
+
+
+_NO_STEP: Final = -1
+"""pydevd's sign for none."""
 
 
 def _bundle(shell: Any, value: object) -> Bundle:
