@@ -177,7 +177,9 @@ async def test_a_manager_that_fails_by_itself_is_shown_where_it_was_entered(tmp_
             "    async with anyio.create_task_group() as group:\n        yield group\n"
             "g = group()\ntasks = await session.enter(g)"
         )
-        await session.run("async def fails(): 1 / 0\ntasks.start_soon(fails)\nwhile not session.errors: await anyio.sleep(0)")
+        await session.run(
+            "async def fails(): 1 / 0\ntasks.start_soon(fails)\nwhile not session.errors: await anyio.sleep(0)"
+        )
         errors = [sent.content for sent in session.wire.of(entering.request) if sent.kind == "error"]
         assert [error["ename"] for error in errors] == ["ExceptionGroup"]
         assert "ZeroDivisionError" in "\n".join(errors[0]["traceback"])

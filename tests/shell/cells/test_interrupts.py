@@ -242,8 +242,15 @@ class FakeCell:
         self.cuts.append(cause)
 
 
+class FakeToken:
+    """A loop that does not turn."""
+
+    def call_soon(self, *_: Any) -> bool:
+        return True
+
+
 def interrupter_with(cell: Any, *, by_signal: bool = True) -> Interrupter:
-    interrupter = Interrupter(token=None, by_signal=by_signal)  # type: ignore[arg-type]
+    interrupter = Interrupter(token=FakeToken(), by_signal=by_signal)  # type: ignore[arg-type]
     interrupter.foreground = cell
     return interrupter
 

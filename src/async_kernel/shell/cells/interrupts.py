@@ -60,6 +60,8 @@ class Interrupter:
         self.by_signal = by_signal
         self.foreground: Cell | None = None
         self._signalled: Cell | Task | None = None
+        self._sent = False
+        self._sent_at = -math.inf
         self._handled: Pending[None] = Pending()
         self._handled_at = -math.inf
 
@@ -85,17 +87,19 @@ class Interrupter:
         for gate in _gates_beside(cell):
             gate.strike_asleep()
         if self.by_signal:
-            self._handled, self._signalled = Pending(), cell
-        cell.cut(cause, reason)
-        if state == "queued":
-            return "queued"
-        if asleep:
-            # When the loop turns, its scope is cancelled. If it does not, a child of the cell blocks it: see insist.
-            self.token.call_soon(self._turned, self._handled)
-            return "blocking" if state == "blocking" else "awaiting"
-        if self.by_signal:
+            self._handled, self._signalled, self._sent = Pending(), cell, not asleep
+        if self.by_signal and not asleep:
+            # First: code that comes to its next await is cancelled there, and would be struck while it handles that.
+            if cell.cause is None:
+                cell.cause, cell.reason = cause, reason
+            self._sent_at = time.monotonic()
             raise_sigint_in_main_thread()
-        else:
+        cell.cut(cause, reason)
+        # When the loop turns, its scope is cancelled. If it does not, it or a child of it blocks the loop: see insist.
+        self.token.call_soon(self._turned, self._handled)
+        if asleep:
+            return "queued" if state == "queued" else "blocking" if state == "blocking" else "awaiting"
+        if not self.by_signal:
             cell.gate.strike()
         return "blocking"
 
@@ -129,14 +133,17 @@ class Interrupter:
                 await handled
             if handled.done() or cell.gate.delivered or cell.state == "ended":
                 return
+            self._sent, self._sent_at = True, time.monotonic()
+            if handled.done():
+                return  # it was, before it could know that a signal is on its way
             # Whichever comes first is the one: the handler withdraws the exception, the exception counts as handled.
             if cell.gate.strike(_interrupt_that_tells(lambda: self._note_handled(handled))):
                 also()
             raise_sigint_in_main_thread()
 
     def _turned(self, handled: Pending[None]) -> None:
-        if handled is self._handled:
-            self._signalled = None
+        if handled is self._handled and not self._sent:
+            self._signalled = None  # otherwise the handler will see whom the signal is for
         handled.set_result(None)
 
     def _note_handled(self, handled: Pending[None]) -> None:
@@ -145,10 +152,14 @@ class Interrupter:
 
     async def insist_on_noticing(self, cell: Cell) -> None:
         """The same for a signal that somebody else has sent; the handler has run when the cell has noticed."""
-        await anyio.sleep(RESEND_S)
-        while not cell.noticed and cell.state == "blocking":
+        turned: Pending[None] = Pending()
+        self.token.call_soon(turned.set_result, None)
+        while not cell.noticed and cell.state != "ended":
+            with anyio.move_on_after(RESEND_S):
+                await turned
+                return
+            self._signalled = cell
             raise_sigint_in_main_thread()
-            await anyio.sleep(RESEND_S)
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Our SIGINT handler's work: called in the main thread, at the frame that the signal interrupted.
@@ -167,25 +178,26 @@ class Interrupter:
         if target is not None and cell.gate.delivered:
             self._noticed(cell)
             return  # its scope's cancellation was faster
-        if target is None and cell.cause is not None and time.monotonic() - self._handled_at < 2 * RESEND_S:
+        now = time.monotonic()
+        if target is None and cell.cause is not None and now - self._handled_at < 2 * RESEND_S:
             return  # it was sent again at the moment in which it was handled
-        raises = cell.gate.inside and not cell.gate.owns_frame(frame)
-        if raises and (_trio_protects(frame) or not cell.gate.may_raise_at(frame)):
+        if target is None and now - self._sent_at < RESEND_S:
+            return  # the same, and its cell has ended since
+        if cell.cause is None:
+            cell.cut("interrupt")
+        if not cell.gate.inside or cell.gate.owns_frame(frame):
+            # Asleep, its scope is cancelled when the loop turns. Between two steps, it comes at the next one.
+            cell.gate.pending = True
+            if not cell.gate.inside and _in_child_of(cell) and (raised := _exception_for_child(cell, frame)):
+                self._noticed(cell)
+                raise raised
+            return
+        if _trio_protects(frame) or not cell.gate.may_raise_at(frame):
             # Raised here, it would break the state of an async library. It comes when that is through with it.
-            if cell.cause is None:
-                cell.cut("interrupt")
             cell.gate.pending = True
             return
         self._noticed(cell)
         cell.gate.withdraw()
-        if cell.cause is None:
-            cell.cut("interrupt")
-        if not cell.gate.inside and _in_child_of(cell):
-            _raise_in_child(cell, frame)
-        if not cell.gate.inside or cell.gate.owns_frame(frame):
-            # Asleep, its scope is being cancelled. Between two steps, it comes at the next one.
-            cell.gate.pending = True
-            return
         raise KeyboardInterrupt
 
     def _noticed(self, cell: Cell | Task | None) -> None:
@@ -238,12 +250,11 @@ def _in_child_of(cell: Cell | Task) -> bool:
         return False
 
 
-def _raise_in_child(cell: Cell | Task, frame: FrameType | None) -> None:
+def _exception_for_child(cell: Cell | Task, frame: FrameType | None) -> BaseException | None:
+    """What ends a child of the cell that blocks the loop; None where nothing may be raised."""
     if cell.token.backend == "trio":
-        if not _trio_protects(frame):
-            raise KeyboardInterrupt
-    elif _in_asyncio_task():
-        raise sys.modules["asyncio"].CancelledError
+        return None if _trio_protects(frame) else KeyboardInterrupt()
+    return sys.modules["asyncio"].CancelledError() if _in_asyncio_task() else None
 
 
 def _in_asyncio_task() -> bool:
