@@ -218,3 +218,28 @@ async def test_a_background_task_outlives_its_cell_and_its_failure_is_shown_ther
         errors = [sent.content["evalue"] for sent in wire.of(cell) if sent.kind == "error"]
         assert errors == ["late"]
         assert [str(exc) for exc in kernel.main.session.errors[:1]] == ["late"]
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("msg_type", ["comm_info_request", "interrupt_request", "task_tree_request"])
+async def test_what_comes_before_there_is_a_shell_is_answered_when_there_is(msg_type: str) -> None:
+    early = request(msg_type)
+    async with running_kernel(early) as (_, wire):
+        assert (await wire.reply_to(early)).content["status"] == "ok"
+
+
+@pytest.mark.trio
+async def test_what_comes_early_keeps_its_order() -> None:
+    order: list[str] = []
+
+    async def first() -> None:
+        order.append("first")
+
+    async def second() -> None:
+        order.append("second")
+
+    cells = [execute("first"), execute("second")]
+    async with running_kernel(*cells, first=first, second=second) as (_, wire):
+        for cell in cells:
+            await wire.idle(cell)
+    assert order == ["first", "second"]

@@ -8,8 +8,10 @@ this order, whatever its handler does.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
+from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
@@ -41,7 +43,7 @@ from async_kernel.shell.background import names
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
-from async_kernel.typing import Backend
+from async_kernel.typing import Backend, MsgType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -61,6 +63,11 @@ if TYPE_CHECKING:
     from async_kernel.typing import Content, Header
 
 __all__ = ["Kernel"]
+
+_NEED_NO_SHELL = frozenset(
+    {MsgType.kernel_info_request, MsgType.connect_request, MsgType.drop_counts_request, MsgType.shutdown_request}
+)
+"""What is answered while the kernel is still being opened."""
 
 AGAIN_S = 2.0
 """Seconds in which a second interrupt means all cells: long enough for two presses, too short for two thoughts."""
@@ -128,6 +135,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.flush_output: Callable[[], object] = bool
         self.interrupts_by_signal = False
         self.started = False
+        self._early: deque[Request] = deque()
+        self._early_lock = threading.Lock()
         self._interrupted_at = -AGAIN_S
         self._shell_class = shell_class
         self._stop = stop
@@ -192,7 +201,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             await self._lanes.start(history)
         for lane in (*self.questions.runners(), self.comm_lane.run):
             await self._lanes.start(lane)
-        self.started = True  # before the first cell, which may come at once and block
+        with self._early_lock:
+            while self._early:
+                self._take(self._early.popleft())
+            self.started = True  # before the first cell, which may come at once and block
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
@@ -212,6 +224,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self.serving.status("idle", cell.request)
             for request in lane.take_waiting():
                 execution.abort(self, request)
+        for request in self._early:
+            if request.msg_type == MsgType.execute_request:
+                execution.abort(self, request)
+        self._early.clear()
         for request, restart in self._shutdowns:
             content: Content = {"status": "ok", "restart": restart}
             self.wire.reply(request, content)
@@ -222,7 +238,18 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     # -- requests --------------------------------------------------------------------------------------------
 
     def submit(self, request: Request) -> None:
-        """Take a request; called in the thread that read it, never waits for user code."""
+        """Take a request; called in the thread that read it, never waits for user code.
+
+        What needs a shell waits, in order, until there is one.
+        """
+        if not self.started and request.msg_type not in _NEED_NO_SHELL:
+            with self._early_lock:
+                if not self.started:
+                    self._early.append(request)
+                    return
+        self._take(request)
+
+    def _take(self, request: Request) -> None:
         route = REQUESTS.get(request.msg_type)
         if route is None:
             self.serving.unknown(request)
