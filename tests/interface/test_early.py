@@ -44,6 +44,11 @@ def test_clients_are_received_for_a_plain_kernel(tmp_path: Path) -> None:
     assert received(connection_file=connection_file(tmp_path), name="async-trio", backend="asyncio", flags=["quiet"])
 
 
+def test_not_on_a_machine_that_would_take_long_for_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early, "PATIENCE_S", -1)
+    assert not received(connection_file=connection_file(tmp_path))
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ __all__ = ["clients_received", "configuration_files", "ipython_banner", "is_rece
 _HARMLESS: Final = {"connection_file", "f", "name", "backend", "backend_options", "timeout", "flags"}
 """Options that change nothing of how clients connect and of what they are told of the kernel."""
 _HARMLESS_FLAGS: Final = {"quiet", "no-quiet"}
+PATIENCE_S: Final = 0.15
+"""Seconds in which what is needed here must be imported: 75 ms where nothing else runs, a third of the kernel's time.
+
+Where it takes longer, it would take too long from the first answer to the second: jupyter_console waits a second for
+the history, and mixes up all answers afterwards if it did not come.
+"""
 _CHANNELS: Final = ("hb", "shell", "iopub", "stdin", "control")
 
 
@@ -97,7 +104,8 @@ def take(settings: IOSettings, session: object) -> Arrivals | None:
 
 
 def reception_for(options: Mapping[str, Any]) -> Reception | None:
-    """For a kernel of these options; None if it is not certain what it would say."""
+    """For a kernel of these options; None if it is not certain what it would say, or this machine is slow."""
+    began = time.monotonic()
     file = options.get("connection_file") or options.get("f")
     plain = _HARMLESS.issuperset(options) and _HARMLESS_FLAGS.issuperset(options.get("flags", ()))
     if not plain or not isinstance(file, str) or not Path(file).is_absolute():
@@ -129,6 +137,8 @@ def reception_for(options: Mapping[str, Any]) -> Reception | None:
     ip = connection.get("ip") or "127.0.0.1"
     if not is_loopback(ip):
         return None  # with a warning, if it is not encrypted
+    if time.monotonic() - began > PATIENCE_S:
+        return None
     session = PlainSession(connection["key"].encode(), user_name())
     try:
         session.signature_scheme = connection.get("signature_scheme", session.signature_scheme)
