@@ -323,13 +323,14 @@ def test_the_task_tree_shows_where_each_waits(client: Client) -> None:
         "# task\nimport anyio\nasync def sleeper():\n    print('ready')\n    await anyio.sleep(3600)\nawait sleeper()"
     )
     client.printed(cell, "ready")
-    reply = client.request("task_tree_request", {"stacks": True}, channel="control").reply
-    nodes, found = [reply["tree"]], []
-    while nodes:
-        node = nodes.pop()
-        nodes += node["children"]
-        found += [node] if node["id"] == cell else []
-    assert [(node["kind"], node["state"]) for node in found] == [("cell", "awaiting")]
+
+    def node() -> dict[str, Any]:
+        reply = client.request("task_tree_request", {"stacks": True, "subtree": cell}, channel="control").reply
+        return reply["tree"]
+
+    client.until(lambda: node()["state"] == "awaiting", "the cell's await")
+    found = [node()]
+    assert found[0]["kind"] == "cell"
     assert (found[0]["where"][-1]["function"], found[0]["where"][-1]["line"]) == ("sleeper", 5)
     cancel(client, msg_ids=[cell])
     client.result(cell)

@@ -243,3 +243,15 @@ async def test_what_comes_early_keeps_its_order() -> None:
         for cell in cells:
             await wire.idle(cell)
     assert order == ["first", "second"]
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("msg_type", ["kernel_info_request", "is_complete_request", "complete_request"])
+async def test_a_question_to_an_unknown_subshell_is_refused(msg_type: str) -> None:
+    async with running_kernel() as (kernel, wire):
+        asked = request(msg_type, code="1", cursor_pos=1)
+        asked.header["subshell_id"] = "nowhere"
+        kernel.submit(asked)
+        reply = await wire.reply_to(asked)
+        assert reply.content["status"] == "error"
+        assert "nowhere" in reply.content["evalue"]

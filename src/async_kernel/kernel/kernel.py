@@ -43,7 +43,7 @@ from async_kernel.shell.background import names
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
-from async_kernel.typing import Backend, MsgType
+from async_kernel.typing import Backend, Channel, MsgType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -255,6 +255,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             self.serving.unknown(request)
             return
         self.questions.note(request)
+        if route.lane in ("here", "helper", "completer") and self._names_no_shell(request):
+            return
         match route.lane:
             case "here":
                 self.serving.now(request)
@@ -267,6 +269,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self.debugger.submit(request)
             case "helper" | "completer":
                 self.serving.queue(request, self.questions.lanes[route.lane])
+
+    def _names_no_shell(self, request: Request) -> bool:
+        """Refuse a question to a subshell that is not there."""
+        if request.channel != Channel.shell or request.subshell_id is None:
+            return False
+        try:
+            self.subshells.get(request.subshell_id)
+        except RequestError as exc:
+            self.serving.refuse(request, exc)
+            return True
+        return False
 
     def _submit_cell(self, request: Request) -> None:
         try:
