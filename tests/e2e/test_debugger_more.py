@@ -11,6 +11,8 @@ from tests.e2e.test_debugger import CELL, Session, attached, session
 if TYPE_CHECKING:
     from typing import Any
 
+    from tests.e2e.harness.process import KernelProcess
+
 __all__ = ["attached", "session"]  # fixtures
 
 pytestmark = pytest.mark.usefixtures("ours")
@@ -118,6 +120,16 @@ def test_a_frame_that_has_gone_is_refused(attached: Session) -> None:
     for command, arguments in requests:
         assert attached.refusal(command, **arguments)
     assert attached.client.run("6 * 7").text == "42"
+
+
+def test_a_debugpy_that_cannot_be_imported_is_said(own_kernel: KernelProcess) -> None:
+    session = Session(own_kernel.client())
+    session.client.run("import sys; sys.modules['debugpy'] = None")
+    assert "debugpy cannot be started" in session.refusal("initialize")
+    assert session.body("debugInfo")["isStarted"] is False
+    assert session.client.run("6 * 7").text == "42"
+    session.client.run("del sys.modules['debugpy']")
+    session.attach()
 
 
 # -- steps among tasks -----------------------------------------------------------------------------------
