@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from async_kernel.protocol.tags import tag_value
-from async_kernel.typing import Hosts, NoValue, RunMode, Tags
+from async_kernel.typing import Backend, Hosts, NoValue, RunMode, Tags
 
 
 @pytest.mark.parametrize("mode", RunMode)
@@ -52,3 +52,46 @@ def test_a_gui_names_its_host(gui: str | None, host: Hosts | None) -> None:
 
 def test_no_value_is_one_object() -> None:
     assert (pickle.loads(pickle.dumps(NoValue)) is NoValue, repr(NoValue)) == (True, "NoValue")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# task", RunMode.task),
+        ("thread", RunMode.thread),
+        ("# thread\nx = 1", RunMode.thread),
+        (RunMode.task, RunMode.task),
+        ("x = 1", "nothing"),
+        (None, "nothing"),
+        ("# thread name=worker", {"name": "worker"}),
+        (
+            "# thread name=w backend=asyncio protected=True",
+            {"name": "w", "backend": Backend.asyncio, "protected": True},
+        ),
+    ],
+    ids=["comment", "word", "first line", "itself", "code", "no text", "named", "options"],
+)
+def test_a_text_asks_for_a_run_mode(text: object, expected: object) -> None:
+    assert RunMode.to_runmode(text, "nothing") == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("name=w colour=red", "is no option of a thread"),
+        ("backend=trio", "no name="),
+        ("name=w protected=5", "True or"),
+    ],
+)
+def test_options_of_a_thread_that_are_none_are_refused(line: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        RunMode.line_to_options(line)
+
+
+def test_the_value_of_a_tag() -> None:
+    assert (Tags.get_string("timeout=5"), Tags.get_string("timeout", "none")) == ("5", "none")
+    assert (Tags.get_float("timeout=5.5"), Tags.get_float("timeout", 3.0)) == (5.5, 3.0)
+    assert [Tags.get_bool(f"stop-on-error={text}") for text in ("true", "False", "1", "")] == [True, False, True, True]
+    for wrong in (Tags.get_bool, Tags.get_float):
+        with pytest.raises(ValueError, match="must have"):
+            wrong("tag=perhaps")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from traitlets import HasTraits, Int, TraitError
 
 from async_kernel import utils
 from async_kernel.protocol.request import current_request
@@ -269,3 +270,41 @@ def test_by_default_it_is_the_thread_that_asks() -> None:
         assert thread.pydev_do_not_trace is True
     finally:
         del thread.pydev_do_not_trace, thread.is_pydev_daemon_thread
+
+
+class Engine(HasTraits):
+    speed = Int(1)
+    gear = "first"
+
+
+class Car:
+    def __init__(self) -> None:
+        self.engine = Engine()
+
+
+def test_a_setting_further_in_is_set() -> None:
+    car = Car()
+    assert utils.setattr_nested(car, "engine.gear", "second") == {"engine.gear": "second"}
+    assert utils.setattr_nested(car, "engine.speed", "5") == {"engine.speed": 5}  # as on the command line
+    assert (car.engine.gear, car.engine.speed) == ("second", 5)
+
+
+def test_several_settings_are_set_in_their_order() -> None:
+    car = Car()
+    assert utils.apply_settings(car, {"engine.speed": 1, "engine.gear": "third"}) == {
+        "engine.speed": 1,
+        "engine.gear": "third",
+    }
+
+
+def test_a_setting_that_is_none_is_refused() -> None:
+    with pytest.raises(AttributeError):
+        utils.setattr_nested(Car(), "engine.colour", "red")
+    with pytest.raises(TraitError):
+        utils.setattr_nested(Car(), "engine.speed", 1.5)
+
+
+def test_only_a_cell_says_what_is_shown() -> None:
+    assert utils.show_result_enabled() is False
+    with pytest.raises(LookupError, match="No cell runs"):
+        utils.show_result()

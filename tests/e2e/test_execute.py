@@ -317,3 +317,9 @@ def test_exit_asks_the_client_and_ends_the_kernel(own_kernel: KernelProcess, cod
 def test_payloads_belong_to_one_cell(client: Client) -> None:
     assert payloads(client, "print?")
     assert payloads(client, "1") == []
+
+
+def test_a_cell_says_whether_its_value_is_shown(client: Client, ours: None) -> None:
+    assert client.run("from async_kernel.utils import show_result\nshow_result()\n42;").text == "42"
+    assert client.run("show_result(False)\n42").text is None
+    assert client.run("42;").text is None
