@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.browser.harness.page import FrontEnd
 
 CONSOLE = ".jp-CodeConsole"
 
@@ -58,7 +62,8 @@ async def advance(stop, step):
 """Each bar stops somewhere until it has been looked at. All cells share their names: that of the thread has its own."""
 
 
-def test_progress_bars_live_side_by_side(open_notebook: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_progress_bars_live_side_by_side(open_notebook: Callable[..., Any], front_end: FrontEnd) -> None:
     page = open_notebook(ADVANCE, TQDM, RICH, WIDGETS, PLAIN, "sum(range(1_000_000))", "finish.set()")
     page.run(0)
     page.start(1, 2, 3, 4)
@@ -69,7 +74,7 @@ def test_progress_bars_live_side_by_side(open_notebook: Callable[..., Any]) -> N
     page.wait_text(2, "51%")
     page.until(lambda: page.find(3, ".widget-hprogress"), "the widget")
     page.wait_text(4, "plain 40 %")
-    page.screenshot("progress-live")
+    page.screenshot(f"progress-live-{front_end}")
     assert [page.prompt(cell) for cell in (1, 2, 3, 4)] == ["[*]:"] * 4
 
     page.run(6)
@@ -78,12 +83,15 @@ def test_progress_bars_live_side_by_side(open_notebook: Callable[..., Any]) -> N
         page.wait_done(cell)
     for cell in (1, 2):
         page.wait_text(cell, "100%")
-    page.screenshot("progress-done")
+    page.screenshot(f"progress-done-{front_end}")
     # rich displays nothing once more at the end; JupyterLab puts that into rich's Output widget, or below it.
     assert [len(page.outputs(cell)) for cell in (1, 3, 4)] == [2, 2, 1]
 
 
-def test_tasks_is_a_tree_and_live_goes_on_until_interrupted(open_notebook: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_tasks_is_a_tree_and_live_goes_on_until_interrupted(
+    open_notebook: Callable[..., Any], front_end: FrontEnd
+) -> None:
     page = open_notebook(
         "import anyio\nasync def tick():\n    while True:\n        await anyio.sleep(60)",
         "nursery.start_soon(tick)",
@@ -91,6 +99,7 @@ def test_tasks_is_a_tree_and_live_goes_on_until_interrupted(open_notebook: Calla
         "%tasks",
         "%tasks --live",
         "'after'",
+        front_end=front_end,
     )
     page.run(0, 1)
     page.start(2)
@@ -98,20 +107,20 @@ def test_tasks_is_a_tree_and_live_goes_on_until_interrupted(open_notebook: Calla
     page.run(3)
     page.wait_text(3, "tick")
     assert page.find(3, "details")
-    page.screenshot("tasks")
+    page.screenshot(f"tasks-{front_end}")
 
     page.start(4)
     page.wait_text(4, "tick")
     first = page.text(4)
     page.until(lambda: page.text(4) != first, "the next picture")
-    page.screenshot("tasks-live")
+    page.screenshot(f"tasks-live-{front_end}")
     page.interrupt()
     page.wait_done(4)
     page.run(5)
 
     page.wait_text(5, "'after'")
     assert page.prompt(2) == "[*]:"
-    page.screenshot("tasks-interrupted")
+    page.screenshot(f"tasks-interrupted-{front_end}")
 
 
 def test_errors_look_as_people_expect(open_notebook: Callable[..., Any]) -> None:
