@@ -64,7 +64,9 @@ async def advance(stop, step):
 
 @pytest.mark.parametrize("front_end", ["lab", "notebook"])
 def test_progress_bars_live_side_by_side(open_notebook: Callable[..., Any], front_end: FrontEnd) -> None:
-    page = open_notebook(ADVANCE, TQDM, RICH, WIDGETS, PLAIN, "sum(range(1_000_000))", "finish.set()")
+    page = open_notebook(
+        ADVANCE, TQDM, RICH, WIDGETS, PLAIN, "sum(range(1_000_000))", "finish.set()", front_end=front_end
+    )
     page.run(0)
     page.start(1, 2, 3, 4)
 
