@@ -85,8 +85,9 @@ class Debugger:
         self._arrived: anyio.Event | None = None
         self._token: LoopToken | None = None
         self._parent: Any = None
-        self._connecting = anyio.Lock()
-        self._letting_go = anyio.Lock()
+        # Made by the task that serves: they belong to its loop, and requests may come from another one.
+        self._connecting: anyio.Lock
+        self._letting_go: anyio.Lock
         self._tasks: TaskGroup
 
     # -- requests --------------------------------------------------------------------------------------------
@@ -105,6 +106,7 @@ class Debugger:
             self._arrived.set()
 
     async def _serve(self) -> None:
+        self._connecting, self._letting_go = anyio.Lock(), anyio.Lock()
         self._token = current_loop_token()
         async with anyio.create_task_group() as self._tasks:
             while True:
