@@ -75,6 +75,9 @@ def test_a_cell_asks(console: QtConsole) -> None:
     console.see("Out[2]: 'Ada'")
 
 
+# The kernel ends by itself once its reply is out. Now and then qtconsole sees that before it has read the reply, takes
+# it for a crash, and starts another.
+@pytest.mark.flaky(reruns=3)
 def test_exit_closes_the_window_and_the_kernel(console: QtConsole) -> None:
     console.type("exit")
     console.until(lambda: not console.is_open, "the end of the window")
