@@ -140,6 +140,26 @@ def ecosystem(session: nox.Session) -> None:
     session.run("pytest", "tests/ecosystem", *session.posargs)
 
 
+@nox.session
+def torture(session: nox.Session) -> None:
+    """Prove in the long form that nothing is lost and nobody gets in; an hour, or less with ``-- --scale=0.1``.
+
+    Prints a table of figures, and draws the leak run to docs/pictures/leaks.svg. Other arguments are pytest's.
+    """
+    session.install(".[test,bench]")
+    scales = [each.partition("=")[2] for each in session.posargs if each.startswith("--scale=")]
+    rest = [each for each in session.posargs if not each.startswith("--scale=")]
+    results = Path(session.create_tmp()) / "torture.jsonl"
+    results.unlink(missing_ok=True)
+    settings = {"TORTURE": "long", "TORTURE_SCALE": (scales or ["1"])[-1], "TORTURE_RESULTS": str(results.resolve())}
+    long = ["-v", "-o", "faulthandler_timeout=7200", "-o", "console_output_style=times"]
+    try:
+        session.run("pytest", "tests/torture", *long, *rest, env=settings)
+    finally:
+        if results.exists():
+            session.run("python", "-m", "tests.torture.report", str(results), "docs/pictures/leaks.svg")
+
+
 def needs(session: nox.Session, **programs: str) -> None:
     """End a session that could only skip its tests: programs that it needs, and the Debian packages that bring them."""
     missing = {program: packages for program, packages in programs.items() if shutil.which(program) is None}
