@@ -109,10 +109,15 @@ def test_interactive_plots(open_notebook: Callable[..., Page], front_end: Any) -
         "seen = []\nfigure.canvas.mpl_connect('button_press_event', lambda event: seen.append(event.button))\n"
         "axes.plot([1, 3, 2]);",
         "len(seen) > 0",
+        "axes.plot([3, 1, 1])\nfigure.canvas.draw_idle()",
         front_end=front_end,
     )
     page.run(0)
     page.until(lambda: page.find(0, "canvas"), "the canvas")
     page.find(0, "canvas")[-1].click()
     page.until(lambda: (page.run(1), "True" in page.text(1))[1], "the click in the kernel")
+    drawn = "return panel.content.widgets[0].node.querySelector('.jp-Cell-outputWrapper canvas').toDataURL()"
+    before = page.panel(drawn)
+    page.run(2)
+    page.until(lambda: page.panel(drawn) != before, "the second line in the figure")
     page.screenshot(f"ipympl-{front_end}")

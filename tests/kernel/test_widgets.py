@@ -229,6 +229,12 @@ OUTPUTS = {
         "import threading\ndef work():\n    with out: print('inside')\n"
         "thread = threading.Thread(target=work)\nthread.start()\nthread.join()"
     ),
+    "a cell beside": "# task\nwith out:\n    await anyio.sleep(0)\n    print('inside')",
+    "a cell in a thread": "# thread\nwith out: print('inside')",
+    "a task that outlives": (
+        "async def work():\n    with out:\n        await anyio.sleep(0)\n        print('inside')\n"
+        "nursery.start_soon(work)\nawait session.all_ended()"
+    ),
     "a worker": "def work():\n    with out: print('inside')\nawait anyio.to_thread.run_sync(work)",
 }
 

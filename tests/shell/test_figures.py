@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,19 @@ async def test_formats_are_configured(tmp_path: Path) -> None:
         assert formats(ran) == [{"image/svg+xml", "image/png"}]
         ran = await session.run("%config InlineBackend.figure_formats = 'svg'\nplt.plot([1]); None")
         assert formats(ran) == [{"image/svg+xml"}]
+
+
+async def test_retina_figures_are_twice_as_fine_and_as_large(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        await begin(session)
+        shown = []
+        for kind in ("png", "retina"):
+            ran = await session.run(f"%config InlineBackend.figure_formats = ['{kind}']\nplt.plot([1]); None")
+            shown += ran.of("display_data")
+        plain, fine = (b64decode(one["data"]["image/png"])[16:24] for one in shown)
+        widths = [int.from_bytes(size[:4], "big") for size in (plain, fine)]
+        said = shown[1]["metadata"]["image/png"]["width"]
+        assert (said, abs(widths[1] - 2 * widths[0]) <= 2) == (widths[1] // 2, True)
 
 
 async def test_formats_are_configured_before_the_first_figure(tmp_path: Path) -> None:
