@@ -70,13 +70,13 @@ def test_help_is_paged(console: Terminal) -> None:
 
 
 def test_the_end_of_input_at_a_question(console: Terminal) -> None:
-    console.type("input('anything? ')", see="anything?")
+    console.type("input('any' + 'thing? ')", see="anything?")
     console.keys(CONTROL_D)
     assert "EOFError" in console.see("In [2]:")
 
 
 def test_an_interrupt_at_a_question(console: Terminal) -> None:
-    console.type("input('anything? ')", see="anything?")
+    console.type("input('any' + 'thing? ')", see="anything?")
     console.keys(CONTROL_C)
     assert "KeyboardInterrupt" in console.see("In [2]:")
     assert "Out[2]: 2" in console.type("1+1", see="In [3]:")

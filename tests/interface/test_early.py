@@ -23,6 +23,7 @@ def unconfigured(homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user without configuration files; IPython's folder."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(homes / "config"))
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setattr(early, "PATIENCE_S", float("inf"))  # however busy the machine
     return Path(os.environ["IPYTHONDIR"])
 
 
