@@ -8,10 +8,8 @@ this order, whatever its handler does.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
-from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
@@ -26,8 +24,7 @@ from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.debugging.available import why_no_debugger
 from async_kernel.kernel.questions import Questions
-from async_kernel.kernel.requests import REQUESTS
-from async_kernel.kernel.run_mode import run_mode_of
+from async_kernel.kernel.routing import Router
 from async_kernel.kernel.serving import Serving
 from async_kernel.kernel.shell_lane import ShellLane
 from async_kernel.kernel.subshells import Subshells
@@ -36,14 +33,14 @@ from async_kernel.kernel.thread_cells import ThreadCells
 from async_kernel.kernel.watchdog import Watchdog
 from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.late_import import late_import
-from async_kernel.protocol.errors import RequestError, error_content
+from async_kernel.protocol.errors import error_content
 from async_kernel.protocol.kernel_info import HELP_LINKS, SUPPORTED_FEATURES, kernel_info_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
-from async_kernel.typing import Backend, Channel, MsgType
+from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -63,11 +60,6 @@ if TYPE_CHECKING:
     from async_kernel.typing import Content, Header
 
 __all__ = ["Kernel"]
-
-_NEED_NO_SHELL = frozenset(
-    {MsgType.kernel_info_request, MsgType.connect_request, MsgType.drop_counts_request, MsgType.shutdown_request}
-)
-"""What is answered while the kernel is still being opened."""
 
 AGAIN_S = 2.0
 """Seconds in which a second interrupt means all cells: long enough for two presses, too short for two thoughts."""
@@ -92,6 +84,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         accepts_shutdown: False in a program that does not let its clients stop it.
         carrier_drop_counts: what the wire has lost or refused, by kind; a dict of ints.
         serving: how requests are served.
+        router: where they go.
         flush_output: called after each cell: lets out what C code still buffers, where the kernel reads it.
         pid: of the process that the kernel belongs to; a fork has another.
     """
@@ -134,15 +127,13 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self.carrier_drop_counts: Callable[[], dict[str, int]] = dict
         self.flush_output: Callable[[], object] = bool
         self.interrupts_by_signal = False
-        self.started = False
-        self._early: deque[Request] = deque()
-        self._early_lock = threading.Lock()
         self._interrupted_at = -AGAIN_S
         self._shell_class = shell_class
         self._stop = stop
         self._barrier = barrier
         self._spawn = spawn
         self.serving = Serving(self)
+        self.router = Router(self)
         self.subshells = Subshells(self)
         self.threads = ThreadCells(self)
         self.beside = TasksBeside()
@@ -201,10 +192,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             await self._lanes.start(history)
         for lane in (*self.questions.runners(), self.comm_lane.run):
             await self._lanes.start(lane)
-        with self._early_lock:
-            while self._early:
-                self._take(self._early.popleft())
-            self.started = True  # before the first cell, which may come at once and block
+        self.router.start()  # before the first cell, which may come at once and block
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
@@ -224,10 +212,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
                 self.serving.status("idle", cell.request)
             for request in lane.take_waiting():
                 execution.abort(self, request)
-        for request in self._early:
-            if request.msg_type == MsgType.execute_request:
-                execution.abort(self, request)
-        self._early.clear()
+        self.router.abort_early_cells()
         for request, restart in self._shutdowns:
             content: Content = {"status": "ok", "restart": restart}
             self.wire.reply(request, content)
@@ -238,65 +223,13 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     # -- requests --------------------------------------------------------------------------------------------
 
     def submit(self, request: Request) -> None:
-        """Take a request; called in the thread that read it, never waits for user code.
+        """Take a request; called in the thread that read it, never waits for user code."""
+        self.router.submit(request)
 
-        What needs a shell waits, in order, until there is one.
-        """
-        if not self.started and request.msg_type not in _NEED_NO_SHELL:
-            with self._early_lock:
-                if not self.started:
-                    self._early.append(request)
-                    return
-        self._take(request)
-
-    def _take(self, request: Request) -> None:
-        route = REQUESTS.get(request.msg_type)
-        if route is None:
-            self.serving.unknown(request)
-            return
-        self.questions.note(request)
-        if route.lane in ("here", "helper", "completer") and self._names_no_shell(request):
-            return
-        match route.lane:
-            case "here":
-                self.serving.now(request)
-            case "shell":
-                self._submit_cell(request)
-            case "comm":
-                self.serving.queue(request, self.comm_lane)
-                self.watchdog.arm()
-            case "debugger":
-                self.debugger.submit(request)
-            case "helper" | "completer":
-                self.serving.queue(request, self.questions.lanes[route.lane])
-
-    def _names_no_shell(self, request: Request) -> bool:
-        """Refuse a question to a subshell that is not there."""
-        if request.channel != Channel.shell or request.subshell_id is None:
-            return False
-        try:
-            self.subshells.get(request.subshell_id)
-        except RequestError as exc:
-            self.serving.refuse(request, exc)
-            return True
-        return False
-
-    def _submit_cell(self, request: Request) -> None:
-        try:
-            lane = self.main if request.subshell_id is None else self.subshells.get(request.subshell_id)
-            mode = run_mode_of(request, while_one_awaits=lane.foreground_awaits)
-        except RequestError as exc:
-            self.serving.refuse(request, exc)
-            return
-        if mode.kind == "thread":
-            self.threads.submit(request, mode)
-        elif mode.kind == "task":
-            lane.start_beside(request)
-            self.watchdog.arm()
-        else:
-            self.serving.queue(request, lane.queue)
-            if self.watchdog.watches_all_cells:
-                self.watchdog.arm()
+    @property
+    def started(self) -> bool:
+        """Whether cells and questions are served."""
+        return self.router.started
 
     async def _execute(self, lane: ShellLane, request: Request, foreground: bool) -> None:
         """Serve a cell on its shell lane, or beside it."""
