@@ -100,6 +100,18 @@ def test_a_step_of_what_is_not_stopped_is_refused(attached: Session, command: st
     assert attached.client.run("6 * 7").text == "42"  # and does not stop
 
 
+def test_everybody_who_continues_is_answered(attached: Session) -> None:
+    attached.breakpoints(CELL, 5)
+    cell = attached.client.start(CELL)
+    thread, _ = attached.stopped()
+    message = {"type": "request", "seq": 1, "command": "continue", "arguments": {"threadId": thread}}
+    sent = [attached.client.send("debug_request", message, channel="control") for _ in range(5)]
+    assert attached.client.result(sent[0]).reply["success"]
+    for each in sent:
+        assert attached.client.result(each).reply["command"] == "continue"
+    assert attached.client.result(cell).stdout == "42\n"
+
+
 def test_a_frame_that_has_gone_is_refused(attached: Session) -> None:
     attached.breakpoints(CELL, 3)
     cell = attached.client.start(CELL)

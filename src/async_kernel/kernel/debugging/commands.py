@@ -113,6 +113,8 @@ async def _forward(debugger: Debugger, command: str, arguments: Message, sent: C
     if command in NEED_STOP and not debugger.stopped:
         msg = f"{command} needs something that is stopped, and nothing is"
         raise RequestError(msg)
+    if command == "continue":
+        return await debugger.resume(arguments, sent=sent)
     if command == "stackTrace":
         whole = {name: value for name, value in arguments.items() if name not in ("startFrame", "levels")}
         return _page(_without_machinery(await debugger.ask(command, whole, sent=sent)), arguments)

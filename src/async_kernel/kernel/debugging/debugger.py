@@ -79,6 +79,7 @@ class Debugger:
         self.files: set[Path] = set()
         self._muted = False
         self._breakpoint_hook: Callable[..., object] | None = None
+        self._resumed: anyio.Event | None = None
         self.variables = Variables()
         self._requests: deque[Request] = deque()
         self._serving = False
@@ -218,6 +219,9 @@ class Debugger:
             self.stopped.clear()
         elif kind == "continued" or (kind == "thread" and body.get("reason") == "exited"):
             self.stopped.discard(thread_id)
+        if not self.stopped and self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
         shown = {name: value for name, value in event.items() if not name.startswith("pydevd")}
         self.kernel.wire.publish("debug_event", shown, parent=self._parent)
 
@@ -233,6 +237,27 @@ class Debugger:
         self.stopped.clear()
         with suppress(RequestError, ConnectionLostError):
             await self.ask("disconnect", {"restart": False, "terminateDebuggee": False})
+
+    async def resume(self, arguments: Message, *, sent: Callable[[], object] = bool) -> Message:
+        """Have debugpy continue; the body of its response.
+
+        It responds when something goes on, so never if somebody else was faster; then its event says so.
+        """
+        body: Message = {"allThreadsContinued": True}
+
+        async def ask() -> None:
+            body.update(await self.ask("continue", arguments, sent=sent))
+            tasks.cancel_scope.cancel()
+
+        self._resumed = resumed = anyio.Event() if self._resumed is None else self._resumed
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                await resumed.wait()
+                tasks.cancel_scope.cancel()
+        except* (RequestError, ConnectionLostError) as group:
+            raise _leaves(group)[0] from None
+        return body
 
     def take_breakpoint_calls(self) -> None:
         """Have ``breakpoint()`` stop in this session, unless the user's ``PYTHONBREAKPOINT`` says where it is to."""
@@ -269,7 +294,7 @@ class Debugger:
                 elif self.stopped:
                     with suppress(RequestError, ConnectionLostError):
                         await self._mute()
-                        await self.ask("continue", {"threadId": next(iter(self.stopped), 0)})
+                        await self.resume({"threadId": next(iter(self.stopped), 0)})
                     self.stopped.clear()
         finally:
             then()
