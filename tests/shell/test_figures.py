@@ -88,7 +88,7 @@ async def test_formats_are_configured(tmp_path: Path) -> None:
 async def test_retina_figures_are_twice_as_fine_and_as_large(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         await begin(session)
-        shown = []
+        shown: list[Any] = []
         for kind in ("png", "retina"):
             ran = await session.run(f"%config InlineBackend.figure_formats = ['{kind}']\nplt.plot([1]); None")
             shown += ran.of("display_data")
