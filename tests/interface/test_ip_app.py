@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from async_kernel.interface import Interface
 from async_kernel.interface.ip_app import IPApp
 from async_kernel.typing import Hosts
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("free_slot")
 
@@ -53,6 +51,26 @@ def test_a_configuration_file_is_read_and_the_command_line_wins(tmp_path: Path) 
     file.write_text("c.BaseShell.timeout = 5\nc.ZMQInterface.stalled_client = 7\n", "utf-8")
     interface = new([f"--config={file}", "--timeout=3"])
     assert (interface.config.BaseShell.timeout, interface.stalled_client) == (3.0, 7.0)
+
+
+@pytest.mark.parametrize("name", ["mine.py", "mine.json"])
+def test_a_configuration_file_is_looked_for_here(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = (
+        '{"ZMQInterface": {"stalled_client": 7}}' if name.endswith("json") else "c.ZMQInterface.stalled_client = 7"
+    )
+    Path(name).write_text(content, "utf-8")
+    assert new([f"--config={name}"]).stalled_client == 7.0
+
+
+@pytest.mark.parametrize("wanted", ["{}/not_there.py", "{}", "/"], ids=["no file", "a folder", "the root"])
+def test_a_configuration_file_that_is_nowhere_is_refused(
+    wanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        new([f"--config={wanted.format(tmp_path)}"])
+    assert ended.value.code == 2
+    assert "there is no configuration file" in capsys.readouterr().err
 
 
 @pytest.mark.anyio

@@ -12,8 +12,10 @@ from IPython.core.profiledir import ProfileDir
 from IPython.core.shellapp import InteractiveShellApp, shell_aliases
 from IPython.core.shellapp import shell_flags as _shell_flags  # pyright: ignore[reportUnknownVariableType] -- a plain dict
 from traitlets import Unicode
+from traitlets.config import Application
 
 from async_kernel.interface.base import T_shell_co
+from async_kernel.interface.options import refuse
 from async_kernel.interface.zmq import ZMQInterface
 from async_kernel.slot import configurable_classes
 from async_kernel.typing import Hosts
@@ -67,13 +69,31 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         command_line: Any = self.cli_config.copy() if hasattr(self, "cli_config") else None
         self.init_profile_dir()
         self.init_config_files()
+        extra = self._extra_config_of_this_folder()
         self.load_config_file()
+        if extra is not None:
+            Application.load_config_file(self, extra.name, path=str(extra.parent))
         if command_line is not None:
             self.update_config(command_line)
         if self.host is None:
             # A kernel that is told to begin with windows needs the main loop that they live in.
             wanted = (self._option("pylab"), self._option("gui"), self._option("matplotlib"))
             self.host = next(filter(None, map(Hosts.from_gui, wanted)), None)
+
+    def _extra_config_of_this_folder(self) -> Path | None:
+        """What ``--config`` names, taken for a path from here; a file that is nowhere is refused.
+
+        IPython looks only into the profile and Jupyter's folders, and begins without a file that is not there.
+        """
+        wanted: str = self._option("extra_config_file")
+        folders: list[str] = self._option("config_file_paths")
+        # As traitlets looks for it: either ending will do.
+        names = [Path(wanted).with_suffix(suffix) for suffix in (".py", ".json")] if Path(wanted).name else []
+        if not Path(wanted).is_absolute() and any(name.is_file() for name in names):
+            return Path(wanted).absolute()
+        if wanted and not any((Path(folder) / name).is_file() for folder in folders for name in names):
+            refuse(f"--config: there is no configuration file {wanted!r} (.py or .json); give the path of one.")
+        return None
 
     def _option(self, name: str) -> Any:
         """The value of a trait that IPython leaves without a type."""
