@@ -187,6 +187,18 @@ def test_a_child_that_shields_itself_is_named(start: Callable[..., KernelProcess
     assert line.endswith("task task-1 (stubborn) at In[1]:5, in stubborn.")
 
 
+def test_a_subshell_that_has_just_begun_to_block_is_stopped(start: Callable[..., KernelProcess], ours: None) -> None:
+    kernel = start(writes_file=True)
+    client = kernel.client()
+    subshell = client.request("create_subshell_request", channel="control").reply["subshell_id"]
+    code = "import time\nprint('ready', flush=True)\nwhile True: time.sleep(0.01)"
+    running = client.start(code, header={"subshell_id": subshell})
+    client.printed(running, "ready")
+    client.send("shutdown_request", {"restart": False}, channel="control")
+    gone(kernel)
+    assert client.result(running).status == "error"
+
+
 def test_threads_of_the_user_do_not_keep_it(start: Callable[..., KernelProcess], ours: None) -> None:
     kernel = start(writes_file=True)
     client = kernel.client()

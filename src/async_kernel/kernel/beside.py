@@ -59,10 +59,15 @@ class TasksBeside:
             if not self._closing and not self._ended.done():
                 self._group.start_soon(fn, *args)
 
+    def _begin_to_close(self) -> None:
+        self._closing = True  # only now: what was to be started before has begun, such as interrupts
+        self._close.set()
+
     async def close(self) -> None:
         """Cancel the tasks and return when all have ended; to be called in the shell's loop."""
-        self._closing = True
-        if self._token is None or not self._token.call_soon(lambda: self._close.set()):
+        if self._token is None:
+            self._closing = True  # it has not begun, and need not
+        if self._token is None or not self._token.call_soon(self._begin_to_close):
             return  # it never began, or its loop has ended
         with anyio.CancelScope(shield=True):
             await self._ended

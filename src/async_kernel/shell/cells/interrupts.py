@@ -208,9 +208,13 @@ class Interrupter:
 
 
 async def insist_on_striking(gate: Gate) -> None:
-    """Strike code in another thread, as soon as that does no harm; a task of another loop than its own."""
-    while gate.inside and not (gate.delivered or gate.sealed or gate.strike()):  # noqa: ASYNC110 -- CPython tells nobody
-        await anyio.sleep(RESEND_S)  # asleep, it would be cancelled, or struck when it goes on
+    """Strike code in another thread, as soon as that does no harm; a task of another loop than its own.
+
+    Also while the kernel closes, for it waits for the thread.
+    """
+    with anyio.CancelScope(shield=True):
+        while gate.inside and not (gate.delivered or gate.sealed or gate.strike()):  # noqa: ASYNC110 -- CPython tells nobody
+            await anyio.sleep(RESEND_S)  # asleep, it would be cancelled, or struck when it goes on
 
 
 def _gates_beside(cell: Cell | Task) -> list[Gate]:
