@@ -119,7 +119,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(["complete_request", "inspect_request", "is_complete_request"]))
     def asks_about_code(self, kind: str) -> None:
-        self._send(kind, {"code": "pri", "cursor_pos": 3}, "helper", {"ok", "complete"})
+        # A completion that is asked for anew before it was begun is aborted.
+        allowed = {"ok", "complete"} | ({"aborted"} if kind == "complete_request" else set())
+        self._send(kind, {"code": "pri", "cursor_pos": 3}, "helper", allowed)
 
     @rule()
     def interrupt(self) -> None:

@@ -63,8 +63,9 @@ def threads_inherit_cells() -> Generator[None]:
 
 def _is_worker(thread: threading.Thread) -> bool:
     """Whether it is a pool's: it will do the work of other cells, too, and of nobody's."""
-    made_by_anyio = type(thread).__module__.startswith("anyio.")  # its pool on asyncio; trio's makes no such threads
-    return made_by_anyio or getattr(thread, "_target", None) is getattr(pools, "_worker", pools)
+    target = getattr(thread, "_target", None)
+    makers = type(thread).__module__, type(getattr(target, "__self__", None)).__module__
+    return makers[0].startswith("anyio.") or makers[1].startswith("trio.") or target is getattr(pools, "_worker", 0)
 
 
 def _work_for(
