@@ -199,6 +199,23 @@ def test_a_subshell_that_has_just_begun_to_block_is_stopped(start: Callable[...,
     assert client.result(running).status == "error"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_signal_to_a_forked_child_is_not_for_the_kernel(start: Callable[..., KernelProcess], ours: None) -> None:
+    kernel = start(writes_file=True)
+    client = kernel.client()
+    pool = "with multiprocessing.get_context('fork').Pool(2) as pool: print(pool.map(abs, [-1, -2]))"  # ends by SIGTERM
+    for _ in range(3):
+        cell = client.run(f"import multiprocessing, warnings; warnings.simplefilter('ignore')\n{pool}")
+        assert (cell.status, cell.stdout) == ("ok", "[1, 2]\n")
+    child = (
+        "import os, signal\nif (pid := os.fork()) == 0:\n    signal.pause()\n"
+        "os.kill(pid, signal.SIGTERM)\nos.WTERMSIG(os.waitpid(pid, 0)[1])"
+    )
+    assert client.run(child).text == str(int(signal.SIGTERM))
+    client.send("shutdown_request", {"restart": False}, channel="control")
+    gone(kernel)
+
+
 def test_threads_of_the_user_do_not_keep_it(start: Callable[..., KernelProcess], ours: None) -> None:
     kernel = start(writes_file=True)
     client = kernel.client()

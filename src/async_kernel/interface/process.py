@@ -18,6 +18,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -81,22 +82,60 @@ def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Ge
         def seen_by_the_io_loop(signum: int, frame: Any) -> None:
             """The wake-up descriptor has told the I/O loop."""
 
+        in_child = stack.enter_context(_given_back_in_forks())
+
+        def give_back(function: Callable[..., object], *args: Any) -> None:
+            stack.callback(function, *args)
+            in_child.append(partial(function, *args))
+
         previous = signal.signal(signal.SIGINT, handle)
-        stack.callback(_give_back, signal.SIGINT, handle, previous)
+        give_back(_give_back, signal.SIGINT, handle, previous)
         if not stopping and sys.platform == "win32":
             yield None  # descriptors of sockets cannot be written to there, so nothing could be handed on
             return
         ending = frozenset(STOPPING_SIGNALS if stopping else ())
         for signum in ending:
-            stack.callback(_give_back, signum, seen_by_the_io_loop, signal.signal(signum, seen_by_the_io_loop))
+            give_back(_give_back, signum, seen_by_the_io_loop, signal.signal(signum, seen_by_the_io_loop))
         receiver, sender = socket.socketpair()
         stack.callback(receiver.close)
         stack.callback(sender.close)
         receiver.setblocking(False)
         sender.setblocking(False)
         previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        stack.callback(_give_back_wakeup_fd, sender.fileno(), previous_fd)
+        give_back(_give_back_wakeup_fd, sender.fileno(), previous_fd)
         yield SignalBytes(receiver, ending, -1 if stopping else previous_fd)
+
+
+_to_give_back_in_forks: list[list[Callable[[], object]]] = []
+
+
+@contextmanager
+def _given_back_in_forks() -> Generator[list[Callable[[], object]]]:
+    """What is in the list is called in children that are forked meanwhile: a signal to a child is not for the kernel.
+
+    A child has the handlers of its parent, and the other end of its socket.
+    """
+    _watch_forks()
+    calls: list[Callable[[], object]] = []
+    _to_give_back_in_forks.append(calls)
+    try:
+        yield calls
+    finally:
+        _to_give_back_in_forks.remove(calls)
+
+
+@cache
+def _watch_forks() -> None:
+    """There is no way back: a hook of the interpreter cannot be removed. With an empty list it does nothing."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_give_back_in_fork)
+
+
+def _give_back_in_fork() -> None:
+    for calls in _to_give_back_in_forks:
+        for call in reversed(calls):
+            call()
+    _to_give_back_in_forks.clear()
 
 
 def _give_back(signum: int, ours: Any, previous: Any) -> None:
