@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,7 @@ _to_give_back_in_forks: list[list[Callable[[], object]]] = []
 def _given_back_in_forks() -> Generator[list[Callable[[], object]]]:
     """What is in the list is called in children that are forked meanwhile: a signal to a child is not for the kernel.
 
-    A child has the handlers of its parent, and the other end of its socket.
+    A child has the handlers of its parent, and the other end of its socket. Signals wait while it comes into being.
     """
     _watch_forks()
     calls: list[Callable[[], object]] = []
@@ -128,7 +129,22 @@ def _given_back_in_forks() -> Generator[list[Callable[[], object]]]:
 def _watch_forks() -> None:
     """There is no way back: a hook of the interpreter cannot be removed. With an empty list it does nothing."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_give_back_in_fork)
+        os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_give_back_in_fork)
+
+
+_held: ContextVar[set[Any] | None] = ContextVar("async_kernel_held_signals", default=None)
+
+
+def _hold_signals() -> None:
+    if _to_give_back_in_forks:
+        _held.set(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *STOPPING_SIGNALS}))
+
+
+def _release_signals() -> None:
+    mask = _held.get()
+    if mask is not None:
+        _held.set(None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _give_back_in_fork() -> None:
@@ -136,6 +152,7 @@ def _give_back_in_fork() -> None:
         for call in reversed(calls):
             call()
     _to_give_back_in_forks.clear()
+    _release_signals()
 
 
 def _give_back(signum: int, ours: Any, previous: Any) -> None:
