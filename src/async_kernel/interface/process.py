@@ -249,7 +249,11 @@ def end_children(grace_s: float, log: logging.Logger) -> None:
     But not a resource tracker of multiprocessing or loky, which such requests do not reach: it ends by itself when all
     that it serves have ended, this process last, and gives back what they left.
     """
-    psutil = late_import("psutil")
+    try:
+        psutil = late_import("psutil")
+    except Exception as exc:  # noqa: BLE001 -- user code may have broken whatever an import needs
+        log.warning("Child processes cannot be looked for: %s: %s", type(exc).__name__, exc)
+        return
     children = [child for child in psutil.Process().children(recursive=True) if not _is_resource_tracker(child)]
     if not children:
         return

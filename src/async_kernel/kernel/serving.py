@@ -8,7 +8,7 @@ in a loop (:meth:`Serving.waiting`). What it returns is the reply's content; wha
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -137,7 +137,8 @@ class Serving:
         if isinstance(exc, RequestError):
             self._kernel.log.warning("%s", exc)
         else:
-            self._kernel.log.error("The handler of %s failed", request.msg_type, exc_info=exc)
+            with suppress(Exception):  # user code may have broken what logging needs; the client is told all the same
+                self._kernel.log.error("The handler of %s failed", request.msg_type, exc_info=exc)
         return self._error_reply(request, exc)
 
     def _error_reply(self, request: Request, exc: BaseException) -> Content | None:
