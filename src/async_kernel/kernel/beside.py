@@ -41,8 +41,11 @@ class TasksBeside:
                 self._close = anyio.Event()
                 self._token = current_loop_token()
                 self._start_waiting()
-                if not self._closing:
-                    await self._close.wait()
+                try:
+                    if not self._closing:
+                        await self._close.wait()
+                finally:
+                    self._closing = True  # whoever ends it: a nursery that is closing takes no more tasks
                 self._group.cancel_scope.cancel()
         finally:
             self._ended.set_result(None)
@@ -56,7 +59,7 @@ class TasksBeside:
     def _start_waiting(self) -> None:
         while self._waiting:
             fn, args = self._waiting.popleft()
-            if not self._closing and not self._ended.done():
+            if not self._closing:
                 self._group.start_soon(fn, *args)
 
     def _begin_to_close(self) -> None:
