@@ -9,6 +9,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.e2e.harness.client import wait_for
@@ -91,6 +92,7 @@ def test_stopped_and_continued(start_in: Callable[..., KernelProcess], ours: Non
     waiting = client.start("import anyio\nprint('ready')\nawait anyio.sleep(1)\n6 * 7")
     client.printed(waiting, "ready")
     kernel.send_signal(signal.SIGSTOP)
+    wait_for(lambda: psutil.Process(kernel.pid).status() == psutil.STATUS_STOPPED, "the kernel to be stopped")
     try:
         sent = [client.start("1"), client.send("kernel_info_request", channel="control")]
         with pytest.raises(AssertionError, match="waited"):
