@@ -92,7 +92,7 @@ def test_a_nursery_with_a_busy_child(client: Client, interrupt: Callable[[], Non
 
 def test_a_cell_that_catches_everything(client: Client, interrupt: Callable[[], None]) -> None:
     running = client.start(
-        f"import time\n{READY}try:\n    time.sleep(3600)\nexcept BaseException as exc:\n"
+        f"import time\ntry:\n    {READY}    time.sleep(3600)\nexcept BaseException as exc:\n"
         "    print('caught', type(exc).__name__)"
     )
     client.printed(running, "ready")
@@ -105,7 +105,7 @@ def test_an_awaiting_cell_that_catches_everything(
     client: Client, interrupt: Callable[[], None], snippets: Snippets
 ) -> None:
     running = client.start(
-        f"{READY}try:\n    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n"
+        f"try:\n    {READY}    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n"
         "    raise\nfinally:\n    print('finally')"
     )
     client.printed(running, "ready")
@@ -118,7 +118,7 @@ def test_an_awaiting_cell_that_catches_everything(
 
 def test_a_second_interrupt_ends_a_cell_that_handled_the_first(client: Client, interrupt: Callable[[], None]) -> None:
     running = client.start(
-        f"import time\n{READY}try:\n    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n"
+        f"import time\ntry:\n    {READY}    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n"
         "    time.sleep(3600)"
     )
     client.printed(running, "ready")

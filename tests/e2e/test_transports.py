@@ -246,7 +246,15 @@ def test_encryption_that_the_client_does_not_know_of(start: Callable[..., Kernel
 )
 def test_an_open_door_is_said_once(start: Callable[..., KernelProcess], options: list[str], warns: bool) -> None:
     kernel = start(*options, writes_file=True)
-    kernel.wait_connection_file()
+    client = BlockingKernelClient(connection_file=str(kernel.wait_connection_file()))
+    client.load_connection_file()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=30)
+        client.shutdown()
+        assert kernel.exit_code() == 0
+    finally:
+        client.stop_channels()
     assert kernel.log.count("Other machines can read all") == int(warns)
 
 
