@@ -25,6 +25,11 @@ def test_it_signs_as_jupyter_client_does(scheme: str) -> None:
     assert session.sign(PARTS) == Session(key=b"key", signature_scheme=scheme).sign(PARTS)
 
 
+def test_a_key_that_is_longer_than_a_block_signs_as_with_jupyter_client() -> None:
+    key = bytes(range(200))
+    assert PlainSession(key).sign(PARTS) == Session(key=key).sign(PARTS)
+
+
 def test_it_signs_large_content_the_same() -> None:
     parts = [b"header", b"", b"{}", bytes(1 << 20)]
     assert PlainSession(b"key").sign(parts) == Session(key=b"key").sign(parts)

@@ -89,6 +89,7 @@ class Codec:
 
     def __init__(self, session: PlainSession | Session) -> None:
         self.session = cast("SessionLike", session)
+        self._identity, self._username = self.session.session, self.session.username
         self._count = itertools.count()
         self._seen: dict[bytes, None] = {}
         self._sign = self.session.sign
@@ -97,13 +98,11 @@ class Codec:
 
     def header(self, msg_type: str) -> Header:
         """A new header; its date is now, an aware datetime. Any thread."""
-        session = self.session
-        identity = session.session
         return {
-            "msg_id": f"{identity}_{os.getpid()}_{next(self._count)}",
+            "msg_id": f"{self._identity}_{os.getpid()}_{next(self._count)}",
             "msg_type": msg_type,
-            "username": session.username,
-            "session": identity,
+            "username": self._username,
+            "session": self._identity,
             "date": datetime.now(UTC),
             "version": PROTOCOL_VERSION,
         }

@@ -88,6 +88,13 @@ class PlainSession:
     def key(self, key: bytes) -> None:
         self._key = key
         self.auth = hmac.new(key, digestmod=self._digest) if key else None
+        # The two hashes of an HMAC (RFC 2104), begun with the key: copies of them cost half of one of hmac's object.
+        inner, outer = hashlib.new(self._digest), hashlib.new(self._digest)
+        block = key if len(key) <= inner.block_size else hashlib.new(self._digest, key).digest()
+        block = block.ljust(inner.block_size, b"\0")
+        inner.update(bytes(byte ^ 0x36 for byte in block))
+        outer.update(bytes(byte ^ 0x5C for byte in block))
+        self._begun = inner, outer
 
     @property
     def signature_scheme(self) -> str:
@@ -111,13 +118,15 @@ class PlainSession:
         """The signature of the parts of a message; empty if messages are not signed."""
         if self.auth is None:
             return b""
-        auth = self.auth.copy()
+        inner, outer = self._begun
+        inner, outer = inner.copy(), outer.copy()
         if len(msg_list[-1]) < _LARGE:
-            auth.update(b"".join(msg_list))
+            inner.update(b"".join(msg_list))
         else:
             for part in msg_list:
-                auth.update(part)
-        return auth.hexdigest().encode()
+                inner.update(part)
+        outer.update(inner.digest())
+        return outer.hexdigest().encode()
 
     @staticmethod
     def unpack(text: bytes | memoryview) -> object:

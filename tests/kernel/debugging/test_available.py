@@ -29,6 +29,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """debugpy is installed and not imported, and has not started this process."""
     monkeypatch.setattr(available, "LAUNCHED_BY_DEBUGPY", False)
     monkeypatch.setattr(available, "find_spec", found)
+    monkeypatch.setattr(available, "_found", False)
     monkeypatch.delitem(sys.modules, "debugpy", raising=False)
 
 
@@ -39,6 +40,19 @@ def test_there_is_a_debugger_where_debugpy_is_installed() -> None:
 def test_without_debugpy_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(available, "find_spec", not_found)
     assert "pip install debugpy" in why_no_debugger(kernel())
+
+
+def test_debugpy_may_be_installed_while_the_kernel_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(available, "find_spec", not_found)
+    why_no_debugger(kernel())
+    monkeypatch.setattr(available, "find_spec", found)
+    assert why_no_debugger(kernel()) == ""
+
+
+def test_it_is_looked_for_no_more_once_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    why_no_debugger(kernel())
+    monkeypatch.setattr(available, "find_spec", not_found)
+    assert why_no_debugger(kernel()) == ""
 
 
 def test_a_process_that_is_debugged_already_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,16 @@ def why_no_debugger(kernel: Kernel[Any]) -> str:
         return "A debugger has started this process already; use that one."
     if not kernel.cells_have_files:
         return "The shell of this kernel does not say in which files its cells are."
-    if "debugpy" not in sys.modules and find_spec("debugpy") is None:
+    if "debugpy" not in sys.modules and not _is_installed():
         return "There is no debugger without debugpy. Install it where the kernel is: pip install debugpy"
     return ""
+
+
+_found = False
+
+
+def _is_installed() -> bool:
+    """Whether debugpy can be imported. Looking takes a tenth of a kernel_info_reply, so once found it stays found."""
+    global _found  # it may be installed while the kernel runs
+    _found = _found or find_spec("debugpy") is not None
+    return _found
