@@ -159,9 +159,9 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             await channels.start(self._run_io, io, ended)
             try:
                 self.kernel.ports = io.ports.as_connection_info()
+                self._open_process(io, stack)  # first: a signal must not end the process with the file left there
                 self._write_connection_file(io, stack)
                 self._bound = True
-                self._open_process(io, stack)
                 yield io
             finally:
                 with anyio.CancelScope(shield=True):
