@@ -10,7 +10,7 @@ import pytest
 import zmq
 from jupyter_client.session import DELIM, Session
 
-from async_kernel.transport.codec import PROTOCOL_VERSION, Codec, LocalError, RemoteError
+from async_kernel.transport.codec import LARGE, PROTOCOL_VERSION, Codec, LocalError, RemoteError
 from async_kernel.typing import Channel
 
 if TYPE_CHECKING:
@@ -150,6 +150,14 @@ def test_a_read_only_view_of_what_can_change_is_copied(codec: Codec) -> None:
     frames = codec.encode("x", {}, parent=None, buffers=[memoryview(buffer).toreadonly()])
     buffer[:] = b"after!"
     assert frames[-1] == b"before"
+
+
+def test_a_large_buffer_that_can_change_is_copied_to_where_zmq_needs_it(codec: Codec) -> None:
+    buffer = bytearray(LARGE)
+    frame = codec.encode("x", {}, parent=None, buffers=[memoryview(buffer).cast("I", (2, LARGE // 8))])[-1]
+    buffer[:] = b"x" * LARGE
+    assert isinstance(memoryview(frame).obj, zmq.Frame)
+    assert (len(frame), bytes(frame)) == (LARGE, bytes(LARGE))
 
 
 def test_a_buffer_must_be_a_contiguous_buffer(codec: Codec) -> None:

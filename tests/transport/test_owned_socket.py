@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import select
 import threading
 from typing import TYPE_CHECKING
@@ -205,3 +206,30 @@ async def test_large_buffers_come_as_views_and_all_else_as_bytes(context: Owning
     assert [type(frame) for frame in frames] == [bytes] * 8 + [memoryview]
     assert memoryview(frames[-1]).readonly
     assert frames[-1] == large
+
+
+def place(frame: zmq.Frame) -> int:
+    """Where in memory it is."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(frame.buffer))
+
+
+def sent_and_received(owned: OwnedSocket, client: zmq.Socket[bytes], buffer: memoryview) -> zmq.Frame:
+    assert owned.try_send([b"client", b"|", b"signature", b"header", b"parent", b"metadata", b"content", buffer])
+    frames: list[zmq.Frame] = client.recv_multipart(copy=False)
+    assert frames[-1].bytes == buffer
+    return frames[-1]
+
+
+@pytest.mark.trio
+async def test_all_of_what_was_received_is_sent_again_without_a_copy(context: OwningContext) -> None:
+    owned, client = owned_router(context)
+    frame = zmq.Frame(bytes(1 << 16), copy=True)
+    received = sent_and_received(owned, client, frame.buffer.toreadonly())
+    assert place(received) == place(frame)
+
+
+@pytest.mark.trio
+async def test_a_part_of_what_was_received_is_sent_as_a_part(context: OwningContext) -> None:
+    owned, client = owned_router(context)
+    frame = zmq.Frame(bytes(1 << 16), copy=True)
+    assert len(sent_and_received(owned, client, frame.buffer.toreadonly()[1:])) == (1 << 16) - 1

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from async_kernel.transport.plain_session import SessionLike
     from async_kernel.typing import Channel, Content, Header
 
-__all__ = ["PROTOCOL_VERSION", "Codec", "LocalError", "RemoteError", "without_lone_surrogates"]
+__all__ = ["LARGE", "PROTOCOL_VERSION", "Codec", "LocalError", "RemoteError", "without_lone_surrogates"]
 
 PROTOCOL_VERSION: Final = "5.5"
 """The version of the messaging protocol in the headers that we write."""
@@ -53,6 +53,8 @@ _ORJSON_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z  # as jupyter_client's
 _EMPTY: Final = b"{}"
 HEADER_LIMIT: Final = 64 << 10
 """Bytes that a header may have: a real one has 300. It goes out again with every message that the request causes."""
+LARGE: Final = 1 << 16
+"""Bytes from which a copy of a buffer costs more than what a view of ZMQ's memory holds on to."""
 _CONTAINERS: Final = (dict, list)
 _SIGNED_PARTS = 4  # header, parent header, metadata, content
 
@@ -129,7 +131,7 @@ class Codec:
             parent: the header, or the whole message, that caused this one; None for none.
             identity: the frames that go first: a ROUTER's route, or a topic.
             buffers: contiguous binary buffers. Bytes, and read-only views of bytes or of what was received, are not
-                copied.
+                copied; large ones of other kinds come as views of ZMQ's own memory, which sending does not copy.
             header: one from :meth:`header`, if the caller must know it; by default a new one.
 
         Raises:
@@ -314,6 +316,10 @@ def _snapshot(buffers: Sequence[bytes | bytearray | memoryview]) -> list[bytes |
             msg = f"buffer {number} is not contiguous"
             raise LocalError(msg)
         unchanging = view.readonly and isinstance(view.obj, (bytes, zmq.Frame)) and view.c_contiguous
-        # As bytes, so that its length is its size.
-        frames.append(view.cast("B") if unchanging else view.tobytes())
+        if unchanging:
+            frames.append(view.cast("B"))  # as bytes, so that its length is its size
+        elif view.nbytes >= LARGE and view.c_contiguous:
+            frames.append(zmq.Frame(view.cast("B"), copy=True).buffer.toreadonly())  # the socket need not copy again
+        else:
+            frames.append(view.tobytes())
     return frames

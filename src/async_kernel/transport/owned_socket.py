@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 import zmq
 
+from async_kernel.transport.codec import LARGE
 from async_kernel.transport.doorbell import make_doorbell
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ _POLLIN = int(zmq.POLLIN)
 
 _HEAD = 7
 """Frames of a message before its buffers: identity, delimiter, signature, two headers, metadata, content."""
-_LARGE = 1 << 16
-"""Bytes from which a copy costs more than what a view of ZMQ's memory holds on to."""
 
 
 class OwnedSocket:
@@ -62,7 +61,7 @@ class OwnedSocket:
     def __init__(self, socket: zmq.Socket[bytes], token: TrioToken) -> None:
         self.socket = socket
         # The send below pyzmq's Python-level one, which has options that we do not use: half the time for a message.
-        self._send = cast("Callable[[Frame, int], object]", super(zmq.Socket, socket).send)
+        self._send = cast("Callable[[Frame | zmq.Frame, int], object]", super(zmq.Socket, socket).send)
         self._recv = cast("Callable[..., Any]", super(zmq.Socket, socket).recv)
         self._getsockopt = cast("Callable[[int], int]", socket.getsockopt)
         self._bell = make_doorbell(int(socket.FD), token)
@@ -98,18 +97,21 @@ class OwnedSocket:
     def _receive_view(self) -> bytes | memoryview:
         frame: zmq.Frame = self._recv(_NOBLOCK, False)
         # A small one would keep the whole packet alive that it came in.
-        return frame.buffer.toreadonly() if len(frame) >= _LARGE else frame.bytes
+        return frame.buffer.toreadonly() if len(frame) >= LARGE else frame.bytes
 
-    def try_send(self, frames: Sequence[Frame]) -> bool:
+    def try_send(self, frames: Sequence[Frame | zmq.Frame]) -> bool:
         """Send a message; False if the socket cannot take it now, and then nothing of it was sent. Owner only.
 
-        Frames are copied: pyzmq's zero-copy send would start a thread that nobody owns.
+        Frames are copied, but for views of ZMQ's own memory: what :meth:`try_receive_views` gave goes out again as it
+        is. (For memory of Python's, pyzmq's zero-copy send would start a thread that nobody owns.)
 
         Raises:
             zmq.ZMQError: if the socket is broken; EHOSTUNREACH from a ROUTER whose client has gone, before the first
                 frame.
         """
         last = len(frames) - 1
+        if last >= _HEAD:
+            frames = [*frames[:_HEAD], *map(_whole_frame, frames[_HEAD:])]
         send = self._send
         try:
             # ZMQ decides at the first frame: room is counted in messages, so the others follow without EAGAIN.
@@ -171,3 +173,10 @@ class OwnedSocket:
         if not self.socket.closed:
             self._bell.close()
             self.socket.close(linger=linger_ms)
+
+
+def _whole_frame(part: Frame | zmq.Frame) -> Frame | zmq.Frame:
+    """ZMQ's own object, if this is a view of all of it: sending that copies nothing."""
+    if isinstance(part, memoryview) and isinstance(part.obj, zmq.Frame) and part.nbytes == len(part.obj):
+        return part.obj
+    return part
