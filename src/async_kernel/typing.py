@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import enum
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     import logging
@@ -284,8 +283,7 @@ class ExecuteContent(TypedDict):
     stop_on_error: NotRequired[bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
+class RunSettings(NamedTuple):
     """How to run a loop: the async library and its options; the GUI main loop that hosts it and its options."""
 
     backend: Backend = Backend.trio

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,7 +78,7 @@ class Rig:
 
 @asynccontextmanager
 async def publishing(context: OwningContext, address: str = "inproc://iopub", **settings: Any) -> AsyncIterator[Rig]:
-    options = replace(IOSettings(), **settings)
+    options = IOSettings(**settings)
     socket = context.socket(zmq.XPUB)
     iopub.configure(socket, options)
     socket.setsockopt(zmq.TCP_MAXRT, round(options.stalled_client_s * 1000))

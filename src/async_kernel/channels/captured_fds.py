@@ -22,8 +22,7 @@ import os
 import select
 import sys
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
 
@@ -46,8 +45,7 @@ _LINE_BUFFERED: Final = 1
 """``_IOLBF`` of stdio.h: 1 with glibc, musl and Apple's libc."""
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedFds:
+class CapturedFds(NamedTuple):
     """Descriptors of a capture, for stdout and stderr each.
 
     Attributes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["DropCounts"]
 
 
-@dataclass(frozen=True, slots=True)
-class DropCounts:
+class DropCounts(NamedTuple):
     """What was lost or refused since the start, for a client that asks.
 
     Attributes:

@@ -15,8 +15,7 @@ import os
 import socket as sockets
 import struct
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
@@ -40,8 +39,7 @@ _REFUSED: Final = int(
 _EVENT: Final = struct.Struct("=HI")  # number and value, see zmq_socket_monitor(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(NamedTuple):
     """A client that has disconnected.
 
     Attributes:
@@ -125,8 +123,7 @@ class Peers:
         self._gone(departure)
 
 
-@dataclass(frozen=True, slots=True)
-class _Connection:
+class _Connection(NamedTuple):
     socket: sockets.socket
     name: str
 

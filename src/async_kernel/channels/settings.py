@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from async_kernel.transport.connection import CurveKeys, Ports, Transport
 
@@ -14,8 +13,7 @@ SECONDS: Final = 1.0
 MILLISECONDS: Final = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IOSettings:
+class IOSettings(NamedTuple):
     """Settings of an :class:`~async_kernel.channels.io_loop.IOLoop`.
 
     Attributes:
@@ -46,7 +44,7 @@ class IOSettings:
 
     transport: Transport = "tcp"
     ip: str = ""
-    ports: Ports = field(default_factory=Ports)
+    ports: Ports = Ports()
     curve: CurveKeys | None = None
     linger_ms: int = 500
     flush_s: float = 1 * SECONDS

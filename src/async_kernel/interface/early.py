@@ -17,9 +17,8 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from async_kernel.transport.connection_file import ConnectionFileError, read_connection_file
 
@@ -43,8 +42,7 @@ the history, and mixes up all answers afterwards if it did not come.
 _CHANNELS: Final = ("hb", "shell", "iopub", "stdin", "control")
 
 
-@dataclass(frozen=True, slots=True)
-class _Early:
+class _Early(NamedTuple):
     reception: Reception
     join: Callable[[], None]
 

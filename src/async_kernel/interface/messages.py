@@ -7,9 +7,8 @@ the context of that call; the interface keeps those that come before it has star
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from async_kernel.protocol.request import current_request
 from async_kernel.typing import Channel, NoValue
@@ -77,8 +76,7 @@ def make_message(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """What is to be published on iopub; :attr:`parent` is a header or None."""
 
     msg_type: str

@@ -18,9 +18,8 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -35,8 +34,7 @@ __all__ = ["end_children", "leave_threads", "signals_handled", "watch_parent", "
 STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
-@dataclass(frozen=True)
-class SignalBytes:
+class SignalBytes(NamedTuple):
     """Where the numbers of signals arrive.
 
     Attributes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["ClosingSettings"]
 
 SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ClosingSettings:
+class ClosingSettings(NamedTuple):
     """How long closing may take.
 
     Attributes:

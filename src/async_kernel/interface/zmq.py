@@ -13,7 +13,6 @@ import stat
 import sys
 import threading
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -152,7 +151,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             self.kernel.connect(io, backend=self.backend, barrier=io.barrier, spawn=io.start_soon)
             self.kernel.embedded = not self._launched
             self.kernel.accepts_shutdown = self._launched or self.allow_shutdown
-            self.kernel.carrier_drop_counts = lambda: asdict(io.drop_counts())
+            self.kernel.carrier_drop_counts = lambda: io.drop_counts()._asdict()
             if captured is not None:
                 self.kernel.flush_output = flush_c_stdout
             io.publish("status", {"execution_state": "starting"}, parent=None)  # before anybody can ask for anything

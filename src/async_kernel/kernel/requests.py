@@ -11,8 +11,7 @@ Lanes are the places where a request can be served:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from async_kernel.kernel import cancel, comms, info, introspection, lifecycle, subshells, task_tree
 from async_kernel.typing import MsgType
@@ -33,8 +32,7 @@ def _no_handler(kernel: Kernel[Any], request: Request) -> None:
     """Cells and the debugger's requests are served by their lanes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """How a message type is served.
 
     The handler returns the reply's content, or None for no reply. Cells have none: their lane runs them

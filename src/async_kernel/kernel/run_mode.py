@@ -8,8 +8,7 @@ request is a task if it comes while a cell awaits and none is queued: who asks t
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.tags import MODE_LINE, tags_in
@@ -26,8 +25,7 @@ _OPTIONS = ("name", "backend")
 _DEADLINE_MAGICS = ("%%deadline ", "%%timeout ")
 
 
-@dataclass(frozen=True, slots=True)
-class RunMode:
+class RunMode(NamedTuple):
     """How to run a cell.
 
     Attributes:

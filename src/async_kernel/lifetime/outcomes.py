@@ -5,8 +5,7 @@ Plain frozen data, and the exceptions that those who look at a Pending may get f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
@@ -27,23 +26,20 @@ class PendingNotDone(RuntimeError):  # noqa: N818 -- the documented name
     """The Pending has no outcome yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """It has a result."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Waiters raise this."""
 
     error: BaseException
     traceback: TracebackType | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancellation:
+class Cancellation(NamedTuple):
     """It was cancelled, for this reason; :attr:`cause` is what the work ended with then."""
 
     message: str

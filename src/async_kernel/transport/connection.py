@@ -18,9 +18,9 @@ import socket as sockets
 import stat
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import zmq
 
@@ -52,8 +52,7 @@ class PortInUseError(BindError):
     """Somebody else has the port; the text names channel and port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     """The port of each channel, as bound (for ipc: the number at the end of the path)."""
 
     hb: int = 0
@@ -64,7 +63,7 @@ class Ports:
 
     def as_connection_info(self) -> dict[str, int]:
         """The ports under their names in a connection file."""
-        return {f"{name}_port": port for name, port in asdict(self).items()}
+        return {f"{name}_port": port for name, port in self._asdict().items()}
 
 
 @dataclass(frozen=True, slots=True)

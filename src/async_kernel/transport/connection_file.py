@@ -12,9 +12,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,25 +25,25 @@ class ConnectionFileError(Exception):
     """A connection file that cannot be read, or is not one; the text says what is wrong and where."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionFile:
+class ConnectionFile(NamedTuple):
     """A connection file that we wrote.
 
     Attributes:
         path: absolute.
         created: False if a file of another was there before; then it is not ours to remove.
+        inode: device and number of the very file that was written.
     """
 
     path: Path
     created: bool
-    _inode: tuple[int, int]
+    inode: tuple[int, int]
 
     def remove(self) -> None:
         """Remove the file if we created it and nobody has replaced it since. Idempotent; a lost file is no error."""
         if not self.created:
             return
         try:
-            if _inode_of(self.path.lstat()) == self._inode:
+            if _inode_of(self.path.lstat()) == self.inode:
                 self.path.unlink()
         except (FileNotFoundError, NotADirectoryError):
             return
