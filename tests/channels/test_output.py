@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 A, B = {"msg_id": "a"}, {"msg_id": "b"}
 
@@ -76,6 +79,51 @@ def test_messages_wake_always_and_text_when_it_is_wanted() -> None:
     queue.put(Output([b"m"]))
     queue.put(Output([b"m"]))
     assert (text, len(wakes)) == (1, 3)
+
+
+class Interrupted(str):
+    """A text that has something happen in the middle of its being written."""
+
+    meanwhile: Callable[[], object]
+
+    def __len__(self) -> int:
+        self.meanwhile()
+        return 1
+
+
+def test_text_that_comes_while_the_owner_takes_its_run_is_queued_again() -> None:
+    queue = OutputQueue(1000)
+    wakes: list[str] = []
+    queue.attach(lambda: wakes.append("wake"))
+
+    def take() -> None:
+        sent.extend(text for run in queue.take() if isinstance(run, StreamRun) for text in run.drain())
+        queue.rest(wake_for_text=True)
+
+    sent: list[str] = []
+    late = Interrupted("late")
+    late.meanwhile = take
+    queue.write("stdout", "early", A)
+    queue.write("stdout", late, A)
+    assert (sent, contents(queue), wakes) == (["early"], [("stdout", "late", "a")], ["wake", "wake"])
+
+
+def test_text_that_comes_while_the_queue_closes_is_counted() -> None:
+    queue = OutputQueue(1000)
+    late = Interrupted("late")
+    late.meanwhile = queue.close
+    queue.write("stdout", "early", A)
+    queue.write("stdout", late, A)
+    assert (contents(queue), queue.refused) == ([], 2)
+
+
+def test_text_of_a_run_that_was_taken_and_not_yet_drained_leaves_with_it() -> None:
+    queue = OutputQueue(1000)
+    late, taken = Interrupted("late"), list[Any]()
+    late.meanwhile = lambda: taken.extend(queue.take())
+    queue.write("stdout", "early, ", A)
+    queue.write("stdout", late, A)
+    assert ([*map("".join, (run.drain() for run in taken))], contents(queue)) == (["early, late"], [])
 
 
 def in_thread(queue: OutputQueue, text: str) -> threading.Thread:

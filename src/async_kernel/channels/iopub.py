@@ -183,8 +183,9 @@ class IOPub:
 
     async def _publish(self, item: Output | StreamRun) -> None:
         if isinstance(item, StreamRun):
-            await self._send_text(item.name, "".join(item.texts), item.parent)
-            self._queue.sent(WRITE_BYTES * len(item.texts))  # what the chunks did not account for
+            texts = item.drain()
+            await self._send_text(item.name, "".join(texts), item.parent)
+            self._queue.sent(WRITE_BYTES * len(texts))  # what the chunks did not account for
             self._last_text = trio.current_time()
             return
         if item.call is not None:
