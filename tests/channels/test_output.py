@@ -108,6 +108,23 @@ def test_text_that_comes_while_the_owner_takes_its_run_is_queued_again() -> None
     assert (sent, contents(queue), wakes) == (["early"], [("stdout", "late", "a")], ["wake", "wake"])
 
 
+def test_text_that_comes_late_stays_before_what_its_thread_writes_next() -> None:
+    queue = OutputQueue(1000)
+    late = Interrupted("late, ")
+
+    def take() -> None:
+        for run in queue.take():
+            assert isinstance(run, StreamRun)
+            run.drain()
+        queue.write("stdout", "other thread", A)
+
+    late.meanwhile = take
+    queue.write("stdout", "early", A)
+    queue.write("stdout", late, A)
+    queue.write("stdout", "next", A)
+    assert contents(queue) == [("stdout", "other thread", "a"), ("stdout", "late, next", "a")]
+
+
 def test_text_that_comes_while_the_queue_closes_is_counted() -> None:
     queue = OutputQueue(1000)
     late = Interrupted("late")

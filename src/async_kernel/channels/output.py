@@ -139,7 +139,7 @@ class OutputQueue:
         run.texts.append(text)
         self._size = size = self._size + cost
         if not run.queued:
-            self._queue_again(run)
+            self._queue_again(key, run)
         if self._wake_for_text:
             self._wake_for_text = False
             self._wake()
@@ -158,7 +158,7 @@ class OutputQueue:
                 self._items.append(run)
             return run
 
-    def _queue_again(self, run: StreamRun) -> None:
+    def _queue_again(self, key: str, run: StreamRun) -> None:
         """The owner has drained the run, perhaps before the last text was appended."""
         with self.lock:
             if run.queued or not run.texts:
@@ -169,6 +169,7 @@ class OutputQueue:
                 return
             run.queued = True
             self._items.append(run)
+            self._open[key] = run  # what this thread writes next must not go before it, to a run opened meanwhile
 
     def _wait_for_room(self) -> None:
         if threading.get_ident() == self._owner_thread:
