@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test a second and a third try in CI, whose machines are shared; the summary names those that took it."""
+    """Give each test a second and a third try in CI, whose machines are shared; the summary names who took it."""
     if os.environ.get("CI"):
         for item in items:
             item.add_marker(pytest.mark.flaky(reruns=2))

@@ -9,7 +9,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from async_kernel.channels.settings import IOSettings
-from async_kernel.interface import early
+from async_kernel.interface import config_places, early
 from async_kernel.interface.ip_app import IPApp
 from async_kernel.transport.connection import Ports
 from async_kernel.transport.plain_session import PlainSession
@@ -96,6 +96,16 @@ def test_not_where_a_file_configures_ipython(tmp_path: Path, unconfigured: Path,
     assert not received(connection_file=connection_file(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["async_kernel_config.py", "async_config.json"])
+def test_not_where_a_file_configures_every_kernel(
+    tmp_path: Path, unconfigured: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
+    (tmp_path / "jupyter").mkdir()
+    (tmp_path / "jupyter" / name).touch()
+    assert not received(connection_file=connection_file(tmp_path))
+
+
 def test_every_folder_with_configuration_files_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Path] = []
 
@@ -105,7 +115,7 @@ def test_every_folder_with_configuration_files_is_looked_at(monkeypatch: pytest.
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "glob", look)
-        list(early.configuration_files())
+        list(config_places.ipython_files())
     app = IPApp()
     try:
         assert {Path(folder) for folder in app.config_file_paths} <= set(looked_at)

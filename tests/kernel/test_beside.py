@@ -18,7 +18,9 @@ async def turn(times: int) -> None:
 
 @pytest.mark.parametrize("turns", [0, 1, 2] * 10)
 @pytest.mark.parametrize("ends", ["it is cancelled from outside", "a task fails"])
-async def test_while_it_ends_nothing_gets_past_its_first_await(ends: str, turns: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_while_it_ends_nothing_gets_past_its_first_await(
+    ends: str, turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
     beside, started = TasksBeside(), []
 
     async def never() -> None:

@@ -24,6 +24,7 @@ from async_kernel.arguments import without_leftovers
 from async_kernel.common import Fixed
 from async_kernel.interface import garbage
 from async_kernel.interface.callers import InterfaceCallers
+from async_kernel.interface.config_files import ReadsConfigFiles
 from async_kernel.interface.messages import Publication, extract_header, make_message, make_publication
 from async_kernel.interface.options import StrictLoader
 from async_kernel.interface.own_loop import OwnLoop, StoppedEarlyError
@@ -51,7 +52,7 @@ __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_hea
 T_shell_co = TypeVar("T_shell_co", covariant=True)
 
 
-class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generic[T_shell_co]):
+class BaseInterface(OwnLoop, ReadsConfigFiles, Application, anyio.AsyncContextManagerMixin, Generic[T_shell_co]):
     """One kernel and everything that keeps it alive. At most one exists in a process at a time.
 
     Args:
@@ -93,9 +94,14 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
     handle_sigint = Bool(False).tag(config=True)
     "Whether an embedded kernel installs its SIGINT handler, so that cells blocked in C code can be interrupted."
 
+    extra_config_file = Unicode("").tag(config=True)
+    "A configuration file to read after all others; the command line wins over it, too."
+    raise_config_file_errors = Bool(True)
+
     aliases: ClassVar[Any] = {
         **Application.aliases,
         ("name", "n"): "BaseInterface.name",
+        "config": "BaseInterface.extra_config_file",
         "launcher": "BaseInterface.launcher",
         "timeout": "BaseShell.timeout",
         "kernel_class": "BaseInterface.kernel_class",
@@ -166,8 +172,9 @@ class BaseInterface(OwnLoop, Application, anyio.AsyncContextManagerMixin, Generi
         self.interface_class = type(self)
 
     def configure(self, argv: list[str]) -> None:
-        """Read the command line and what configuration files this interface has."""
+        """Read the command line and the configuration files; the command line wins."""
         self.parse_command_line(argv)
+        self.load_extra_config(self.load_jupyter_config())
 
     def flatten_flags(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Leave options to the classes that they name: a subclass that is only defined must not get them instead."""

@@ -20,15 +20,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from async_kernel.interface.config_places import ipython_files, may_have_jupyter_files
 from async_kernel.transport.connection_file import ConnectionFileError, read_connection_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from async_kernel.channels.reception import Arrivals, Reception
     from async_kernel.channels.settings import IOSettings
 
-__all__ = ["clients_received", "configuration_files", "ipython_banner", "is_receiving", "take"]
+__all__ = ["clients_received", "ipython_banner", "is_receiving", "take"]
 
 _HARMLESS: Final = {"connection_file", "f", "name", "backend", "backend_options", "timeout", "flags"}
 """Options that change nothing of how clients connect and of what they are told of the kernel."""
@@ -119,7 +120,8 @@ def reception_for(options: Mapping[str, Any]) -> Reception | None:
         and connection.get("key")
         and "curve_secretkey" not in connection
         and "pydevd" not in sys.modules  # a debugger has started us: the kernel has none then
-        and not any(configuration_files())
+        and not may_have_jupyter_files(str(options.get("name", "async")))
+        and not any(ipython_files())
     )
     banner = ipython_banner() if certain else None
     if banner is None:
@@ -145,24 +147,6 @@ def reception_for(options: Mapping[str, Any]) -> Reception | None:
     debugger = importlib.util.find_spec("debugpy") is not None
     settings = IOSettings(ip=ip, ports=Ports(**dict(zip(_CHANNELS, ports, strict=True))))
     return Reception(settings, Codec(session), kernel_info_content(banner, debugger=debugger))
-
-
-def configuration_files() -> Iterator[Path]:
-    """Whatever may configure an IPython application of the default profile."""
-    home = Path.home()
-    own = (
-        Path(os.environ.get("IPYTHONDIR", "")) if "IPYTHONDIR" in os.environ else home / ".ipython",
-        Path(os.environ.get("XDG_CONFIG_HOME", home / ".config")) / "ipython",
-    )
-    shared = (
-        Path(sys.prefix, "etc"),
-        Path("/usr/local/etc"),
-        Path("/etc"),
-        Path(os.environ.get("PROGRAMDATA", "/etc")),
-    )
-    for folder in (*(path.expanduser() / "profile_default" for path in own), *(path / "ipython" for path in shared)):
-        for suffix in ("py", "json"):
-            yield from folder.glob(f"*config.{suffix}")
 
 
 def ipython_banner() -> str | None:

@@ -12,10 +12,8 @@ from IPython.core.profiledir import ProfileDir
 from IPython.core.shellapp import InteractiveShellApp, shell_aliases
 from IPython.core.shellapp import shell_flags as _shell_flags  # pyright: ignore[reportUnknownVariableType] -- a plain dict
 from traitlets import Unicode
-from traitlets.config import Application
 
 from async_kernel.interface.base import T_shell_co
-from async_kernel.interface.options import refuse
 from async_kernel.interface.zmq import ZMQInterface
 from async_kernel.slot import configurable_classes
 from async_kernel.typing import Hosts
@@ -64,36 +62,22 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         return self.shell.user_ns if self.shell is not None else self._given_user_ns
 
     def configure(self, argv: list[str]) -> None:
-        """Read the command line, then the profile's configuration files; the command line wins."""
+        """Read the command line, then Jupyter's and the profile's configuration files; the command line wins."""
         self.parse_command_line(argv)
         command_line: Any = self.cli_config.copy() if hasattr(self, "cli_config") else None
         self.init_profile_dir()
         self.init_config_files()
-        extra = self._extra_config_of_this_folder()
+        folders = self.load_jupyter_config()
+        # IPython would pass over a --config that is not there, and looks for one in its own folders only.
+        self.config_files = ["ipython_kernel_config.py", self.config_file_name]
         self.load_config_file()
-        if extra is not None:
-            Application.load_config_file(self, extra.name, path=str(extra.parent))
+        self.load_extra_config([*self._option("config_file_paths"), *folders])
         if command_line is not None:
             self.update_config(command_line)
         if self.host is None:
             # A kernel that is told to begin with windows needs the main loop that they live in.
             wanted = (self._option("pylab"), self._option("gui"), self._option("matplotlib"))
             self.host = next(filter(None, map(Hosts.from_gui, wanted)), None)
-
-    def _extra_config_of_this_folder(self) -> Path | None:
-        """What ``--config`` names, taken for a path from here; a file that is nowhere is refused.
-
-        IPython looks only into the profile and Jupyter's folders, and begins without a file that is not there.
-        """
-        wanted: str = self._option("extra_config_file")
-        folders: list[str] = self._option("config_file_paths")
-        # As traitlets looks for it: either ending will do.
-        names = [Path(wanted).with_suffix(suffix) for suffix in (".py", ".json")] if Path(wanted).name else []
-        if not Path(wanted).is_absolute() and any(name.is_file() for name in names):
-            return Path(wanted).absolute()
-        if wanted and not any((Path(folder) / name).is_file() for folder in folders for name in names):
-            refuse(f"--config: there is no configuration file {wanted!r} (.py or .json); give the path of one.")
-        return None
 
     def _option(self, name: str) -> Any:
         """The value of a trait that IPython leaves without a type."""

@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from traitlets import HasTraits, TraitError, TraitType
 from traitlets.config import Config, Configurable
-from traitlets.config.loader import ArgumentError, DeferredConfig, KVArgParseConfigLoader
+from traitlets.config.loader import ArgumentError, DeferredConfig, KVArgParseConfigLoader, LazyConfigValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["WRONG_OPTIONS", "StrictLoader", "check_options", "refuse"]
+__all__ = ["WRONG_OPTIONS", "OptionError", "StrictLoader", "check_options", "check_values", "refuse"]
 
 WRONG_OPTIONS = 2
 """The exit code for a wrong command line, by the convention of POSIX tools and argparse."""
 
 _EXTENSION_OPTIONS = ("extensions", "extra_extensions")
+
+
+class OptionError(Exception):
+    """An option that a class does not take; the text says which and why."""
 
 
 def refuse(text: str) -> NoReturn:
@@ -97,14 +101,8 @@ def check_options(options: Config, classes: Iterable[type[Configurable]]) -> Non
     Raises:
         SystemExit: with code 2.
     """
-    classes = list(classes)
     sections = _sections(options)
-    known = {cls.__name__: cls for cls in _with_parents(classes)}
-    if not known.keys() >= sections.keys():
-        for brings_classes in ("async_kernel.shell.ipshell", "async_kernel.interface.session"):
-            with suppress(ImportError):
-                importlib.import_module(brings_classes)
-        known |= {cls.__name__: cls for cls in _with_parents([*_subclasses(Configurable), *classes])}
+    known = _known(sections, classes)
     extensions = any(name in section for section in sections.values() for name in _EXTENSION_OPTIONS)
     for section, settings in sections.items():
         if section not in known:
@@ -116,7 +114,37 @@ def check_options(options: Config, classes: Iterable[type[Configurable]]) -> Non
             if trait is None:
                 close = _suggestion(name, known[section].class_trait_names(config=True), f"--{section}.")
                 refuse(f"--{section}.{name}: {section} has no such option{close}; see async-kernel --help-all.")
-            _check_value(known[section], name, trait, value)
+            try:
+                _check_value(known[section], name, trait, value)
+            except OptionError as exc:
+                refuse(f"--{exc}")
+
+
+def check_values(options: Config) -> None:
+    """Check values of what is known here; the rest of a configuration file may be for other programs.
+
+    Raises:
+        OptionError: if a trait does not take its value.
+    """
+    sections = _sections(options)
+    known = _known(sections, ())
+    for section, settings in sections.items():
+        for name, value in settings.items() if section in known else ():
+            trait = _find_trait(known[section], name)
+            if trait is not None and not isinstance(value, LazyConfigValue):
+                _check_value(known[section], name, trait, value)
+
+
+def _known(sections: Iterable[str], classes: Iterable[type[Configurable]]) -> dict[str, type[Configurable]]:
+    """The configurable classes by name, those included that only IPython brings if any of the sections is another."""
+    classes = list(classes)
+    known = {cls.__name__: cls for cls in _with_parents(classes)}
+    if not known.keys() >= set(sections):
+        for brings_classes in ("async_kernel.shell.ipshell", "async_kernel.interface.session"):
+            with suppress(ImportError):
+                importlib.import_module(brings_classes)
+        known |= {cls.__name__: cls for cls in _with_parents([*_subclasses(Configurable), *classes])}
+    return known
 
 
 def _sections(options: Config) -> dict[str, dict[str, Any]]:
@@ -154,7 +182,8 @@ def _check_value(cls: type[Configurable], name: str, trait: TraitType[Any, Any],
         scratch = type(cls.__name__, (HasTraits,), {"__repr__": _named})()
         trait._validate(scratch, value)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     except (TraitError, ValueError, TypeError, ImportError) as exc:
-        refuse(f"--{cls.__name__}.{name}: {exc}")
+        msg = f"{cls.__name__}.{name}: {exc}"
+        raise OptionError(msg) from None
 
 
 def _named(scratch: object) -> str:

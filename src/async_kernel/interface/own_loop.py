@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from async_kernel.interface.config_files import ConfigFileError
 from async_kernel.interface.one_of_process import OneOfProcess
 from async_kernel.interface.options import refuse
 from async_kernel.slot import slot
@@ -69,7 +70,10 @@ class OwnLoop(OneOfProcess):
             raise RuntimeError(msg)
         app = None
         try:
-            app = cls(argv, kernel_class=kernel_class, shell_class=shell_class, **kwargs)
+            try:
+                app = cls(argv, kernel_class=kernel_class, shell_class=shell_class, **kwargs)
+            except ConfigFileError as exc:
+                refuse(str(exc))
             app._check_loop()
             app.start()
             app.exit()
