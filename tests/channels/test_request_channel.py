@@ -49,14 +49,21 @@ class Rig:
 
 
 @asynccontextmanager
-async def serving(context: OwningContext) -> AsyncIterator[Rig]:
+async def serving(context: OwningContext, *, at_once: bool = False) -> AsyncIterator[Rig]:
+    """A channel that serves; with ``at_once``, requests are answered while they are submitted."""
     socket = context.socket(zmq.ROUTER)
     configure_router(socket, IOSettings())
     socket.bind("inproc://shell")
     owned = OwnedSocket(socket, trio.lowlevel.current_trio_token())
     submitted: list[Request] = []
     complaints = Complaints(logging.getLogger("test"), "shell channel")
-    channel = RequestChannel(Channel.shell, owned, Codec(Session(key=b"key")), submitted.append, complaints)
+
+    def submit(request: Request) -> None:
+        submitted.append(request)
+        if at_once:
+            channel.reply(request, {"status": "ok"})
+
+    channel = RequestChannel(Channel.shell, owned, Codec(Session(key=b"key")), submit, complaints)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(channel.serve)
         yield Rig(context, channel, submitted)
@@ -96,6 +103,20 @@ async def test_replies_from_other_threads_go_out_in_order(context: OwningContext
         await trio.to_thread.run_sync(answer)
         numbers = [rig.reply_in(await client.receive())["content"]["number"] for _ in range(100)]
     assert numbers == list(range(100))
+
+
+@pytest.mark.trio
+async def test_an_answer_at_once_is_sent_and_wakes_nobody(
+    context: OwningContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes: list[OwnedSocket] = []
+    async with serving(context, at_once=True) as rig:
+        with monkeypatch.context() as patched:
+            patched.setattr(OwnedSocket, "wake", wakes.append)
+            client = rig.client()
+            client.send(rig.frames())
+            reply = rig.reply_in(await client.receive())
+    assert (reply["content"], wakes) == ({"status": "ok"}, [])
 
 
 BAD = {

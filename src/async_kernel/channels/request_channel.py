@@ -9,6 +9,7 @@ Closing: :meth:`RequestChannel.stop_reading`, and after the last reply :meth:`Re
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +55,7 @@ class RequestChannel:
         self._complaints = complaints
         self._replies: deque[list[bytes | memoryview]] = deque()
         self._barriers: deque[Callable[[], object]] = deque()
+        self._submitting: int | None = None  # the thread that does
         self._reading = True
         self._finishing = False
         self._ended = False
@@ -101,7 +103,9 @@ class RequestChannel:
             self.undeliverable += 1
             return
         self._replies.append(frames)
-        self._socket.wake()
+        # Requests are submitted by the owner, who looks for replies before it sleeps: it need not wake itself.
+        if self._submitting != threading.get_ident():
+            self._socket.wake()
 
     def barrier(self, fn: Callable[[], object]) -> None:
         """Call ``fn`` in the I/O loop once every request that has arrived by now was submitted."""
@@ -130,7 +134,9 @@ class RequestChannel:
             except RemoteError as exc:
                 self._complaints.add(exc)
             else:
+                self._submitting = threading.get_ident()
                 self._submit(request)
+                self._submitting = None
         return False
 
     async def _send_replies(self) -> None:

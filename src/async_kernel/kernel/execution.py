@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -55,7 +55,10 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     request.beside = not foreground
     if (debugger := kernel.debugger_in_use) is not None:
         await debugger.before_cell()
-    with lane.running(cell, foreground=foreground), _deadline(kernel, lane, cell):
+    with (
+        lane.running(cell, foreground=foreground),
+        _deadline(kernel, lane, cell) if cell.timeout > 0 else nullcontext(),
+    ):
         try:
             content = await run_cell(kernel, cell)
         finally:
@@ -105,9 +108,6 @@ def _stops_on_error(request: Request) -> bool:
 @contextmanager
 def _deadline(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Generator[None]:
     """Have a cell that blocks its loop stopped at its deadline, too; its scope does that for one that awaits."""
-    if cell.timeout <= 0:
-        yield
-        return
     over: Pending[None] = Pending()
 
     async def watch() -> None:

@@ -49,7 +49,6 @@ class Cell:
         timeout: seconds that the code may take; 0 is for ever.
         cause: why it was cut short, None if it was not.
         reason: words that came with the cause.
-        task_id: of the task that runs it.
         native: the task object of the async library that runs it.
         is_showing: whether its code has ended and its error is being shown.
         noticed: whether the SIGINT handler has seen to an interrupt of it.
@@ -67,7 +66,6 @@ class Cell:
         self.reason: str | None = None
         self.began: float | None = None
         self.ended: float | None = None
-        self.task_id: int | None = None
         self.native: Any = None
         self.is_showing = False
         self.noticed = False
@@ -98,7 +96,6 @@ class Cell:
     @contextlib.contextmanager
     def running(self) -> Generator[Self]:
         """The time from the cell's begin to its end; sets the context variable."""
-        self.task_id = anyio.get_current_task().id
         self.native = native_task()
         self.began = time.monotonic()
         token = current_cell.set(self)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from async_kernel.lifetime.pending import Pending
+from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -249,8 +250,8 @@ def _in_child_of(cell: Cell | Task) -> bool:
     if running is None or running is not cell:
         return False
     try:
-        return anyio.get_current_task().id != running.task_id
-    except (RuntimeError, anyio.NoEventLoopError):
+        return native_task() is not running.native
+    except RuntimeError:  # no task runs here
         return False
 
 

@@ -48,6 +48,9 @@ class RunsCode(InteractiveShell):
     """How a kernel's shell runs code."""
 
     execution_count: Any
+    last_execution_succeeded: Any = True
+    last_execution_result: Any = None
+    "Traits in IPython; both are set for every cell, which validation and the telling of nobody made ten times dearer."
 
     _plain: PlainPython
 
