@@ -7,7 +7,6 @@ refuses all three and ends the process with exit code 2, as argparse does.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -25,6 +24,8 @@ __all__ = ["WRONG_OPTIONS", "OptionError", "StrictLoader", "check_options", "che
 
 WRONG_OPTIONS = 2
 """The exit code for a wrong command line, by the convention of POSIX tools and argparse."""
+
+_BRING_CLASSES = ("async_kernel.shell.ipshell", "async_kernel.interface.session", "IPython.core.completer")
 
 _EXTENSION_OPTIONS = ("extensions", "extra_extensions")
 
@@ -140,7 +141,7 @@ def _known(sections: Iterable[str], classes: Iterable[type[Configurable]]) -> di
     classes = list(classes)
     known = {cls.__name__: cls for cls in _with_parents(classes)}
     if not known.keys() >= set(sections):
-        for brings_classes in ("async_kernel.shell.ipshell", "async_kernel.interface.session"):
+        for brings_classes in _BRING_CLASSES:
             with suppress(ImportError):
                 importlib.import_module(brings_classes)
         known |= {cls.__name__: cls for cls in _with_parents([*_subclasses(Configurable), *classes])}
@@ -191,5 +192,7 @@ def _named(scratch: object) -> str:
 
 
 def _suggestion(name: str, names: Iterable[str], dashes: str = "") -> str:
+    import difflib  # noqa: PLC0415 -- only for who has mistyped something
+
     close = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean {dashes}{close[0]}?)" if close else ""
