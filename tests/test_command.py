@@ -276,6 +276,25 @@ def test_uninstalling_what_is_not_there_says_what_is(run: Run, kernels: Path) ->
     )
 
 
+def test_uninstall_takes_names(run: Run, kernels: Path) -> None:
+    folder = f"--folder={kernels}"
+    for name in ("mine", "yours", "theirs"):
+        run("install", folder, f"--name={name}")
+
+    assert run("uninstall", folder, "mine", "yours", "mine").code == 0
+    assert list(get_kernel_info(kernels)) == ["theirs"]
+
+
+def test_uninstall_removes_none_of_several_if_one_is_not_there(run: Run, kernels: Path) -> None:
+    folder = f"--folder={kernels}"
+    run("install", folder, "--name=mine")
+
+    done = run("uninstall", folder, "mine", "yours")
+    assert (done.code, done.out) == (1, "")
+    assert "There is no kernelspec 'yours'" in done.err
+    assert list(get_kernel_info(kernels)) == ["mine"]
+
+
 def test_a_place_that_cannot_be_written_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("install", f"--folder={tmp_path / 'file' / 'kernels'}")

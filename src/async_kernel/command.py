@@ -47,6 +47,8 @@ _MADE_BY = re.compile(rf"^({PROG}: |\[\w+\] \w+ \| )")
 """What stands before a message: ours, or that of a logger."""
 
 _EPILOG = """\
+uninstall takes names, too: async-kernel uninstall my-asyncio my-trio
+
 Options for install only: --launcher=package.module.function starts the kernel in your own way, --env NAME=value and
 --metadata key=value go into the kernelspec.
 
@@ -233,9 +235,13 @@ def _check(name: str, flags: list[str], settings: dict[str, Any]) -> None:
 
 
 def _uninstall(options: argparse.Namespace, others: list[str]) -> None:
-    _no_more(others)
-    spec_dir = remove_kernelspec(get_kernel_dir(**_place(options)), options.name)
-    sys.stdout.write(f"Removed the kernel {options.name!r} from {spec_dir.parent}\n")
+    names = [word for word in others if not word.startswith("-")]
+    _no_more([word for word in others if word.startswith("-")])
+    folder = get_kernel_dir(**_place(options))
+    # Those that are not there first: they are refused, and then none has been removed.
+    for name in sorted(dict.fromkeys(names or [options.name]), key=lambda name: (folder / name).is_dir()):
+        remove_kernelspec(folder, name)
+        sys.stdout.write(f"Removed the kernel {name!r} from {folder}\n")
 
 
 def _list(options: argparse.Namespace, others: list[str]) -> None:

@@ -82,6 +82,14 @@ def test_the_first_status_is_starting(start: Callable[..., KernelProcess], ours:
     assert [r.msg["content"]["subscription"] for r in client.received if r.kind == "iopub_welcome"] == [""]
 
 
+def test_no_request_is_served_before_the_kernel_has_been_prepared(
+    start: Callable[..., KernelProcess], ours: None
+) -> None:
+    lines = ["import time", "time.sleep(0.5)", "prepared = True"]
+    client = start(f"--InteractiveShellApp.exec_lines={lines}").client(ready=False)
+    assert client.run("prepared").text == "True"
+
+
 def test_every_subscriber_is_welcomed_on_its_topic(kernel: KernelProcess, ours: None) -> None:
     for _ in range(2):
         client = kernel.client()

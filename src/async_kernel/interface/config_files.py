@@ -36,7 +36,7 @@ class ConfigFileError(Exception):
 
     def __init__(self, path: str, line: int | None, problem: str) -> None:
         place = path if line is None else f"{path}, line {line}"
-        super().__init__(f"{place}: {problem}; mend this configuration file, or move it away")
+        super().__init__(f"{place}: {problem.rstrip('.')}; mend this configuration file, or move it away")
 
 
 class PythonFile(PyFileConfigLoader):
