@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -347,6 +348,22 @@ def test_the_task_tree_is_there_while_the_loop_is_blocked(client: Client) -> Non
     assert reply["blocked"]["stack"][-1]["line"] == 4
     client.interrupt()
     client.result(cell)
+
+
+def test_the_task_tree_says_where_a_callback_of_a_comm_blocks_the_loop(client: Client) -> None:
+    client.run(
+        "import threading, time\non = threading.Event()\n"
+        "def keeps_it(comm, msg):\n    while not on.is_set(): time.sleep(0.01)\n"
+        "get_ipython().kernel.comm_manager.register_target('keeps it', keeps_it)"
+    )
+    opening = client.send("comm_open", {"comm_id": uuid.uuid4().hex, "target_name": "keeps it", "data": {}})
+    client.until(lambda: any(m["msg_type"] == "status" for m in client.so_far(opening).iopub), "busy")
+    blocked = client.request("task_tree_request", {}, channel="control").reply["blocked"]
+    assert (blocked["cell"], blocked["stack"][-1]["function"]) == (None, "keeps_it")
+    assert blocked["seconds"] >= 1
+    client.run("# thread\non.set()")
+    assert client.run("6 * 7").text == "42"
+    assert client.request("task_tree_request", {}, channel="control").reply["blocked"] is None
 
 
 def test_tasks_is_text_and_html(client: Client) -> None:

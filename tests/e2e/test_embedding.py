@@ -407,6 +407,26 @@ def test_a_program_that_blocks_its_loop_is_told_where(program: Start) -> None:
     assert "The program around this kernel has kept the event loop" in said or "has kept the event loop" in process.log
 
 
+def test_the_task_tree_says_where_the_program_blocks_its_loop(program: Start) -> None:
+    process = program("""
+        go, on = anyio.Event(), threading.Event()
+        async with Interface(OPTIONS, user_ns={"go": go, "on": on}):
+            await go.wait()
+            while not on.is_set(): time.sleep(0.01)
+            await anyio.sleep_forever()
+    """)
+    client = process.client()
+    assert client.request("task_tree_request", {}, channel="control").reply["blocked"] is None
+    client.run("go.set()")
+    blocked = client.until(
+        lambda: client.request("task_tree_request", {}, channel="control").reply["blocked"], "a blocked loop"
+    )
+    assert (blocked["cell"], blocked["stack"][-1]["function"]) == (None, "main")
+    assert blocked["seconds"] >= 1
+    client.result(client.start("# thread\non.set()"))
+    assert client.request("task_tree_request", {}, channel="control").reply["blocked"] is None
+
+
 @pytest.mark.parametrize("nursery", ["session", "cell"])
 def test_the_program_waits_for_a_child_that_shields_itself(program: Start, nursery: str) -> None:
     process = program("""

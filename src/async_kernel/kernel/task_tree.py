@@ -7,20 +7,18 @@ not a lock: something may end while it is looked at.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.common import PACKAGE_FOLDER
+from async_kernel.kernel.blocked import blocked
+from async_kernel.kernel.stacks import function_of, thread_stack, where_it_waits
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
-from async_kernel.shell.cells.gate import is_gate
-from async_kernel.shell.cells.machinery import is_machinery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType, FrameType
 
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.kernel.shell_lane import ShellLane
@@ -29,15 +27,12 @@ if TYPE_CHECKING:
     from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content
 
-__all__ = ["BLOCKED_S", "Node", "first_line", "task_tree", "thread_stack", "tree_of", "walk", "walk_below"]
-
-BLOCKED_S = 1.0
-"""Seconds after which a loop that has not turned counts as blocked."""
+__all__ = ["Node", "first_line", "task_tree", "tree_of", "walk", "walk_below"]
 
 Node = dict[str, Any]
 
 
-def task_tree(kernel: Kernel[Any], request: Request) -> Content:
+async def task_tree(kernel: Kernel[Any], request: Request) -> Content:
     """task_tree_request: ``stacks`` (bool) asks for where things wait, ``subtree`` (str) for one node only."""
     stacks = field(request, "stacks", bool, default=False)
     wanted = field(request, "subtree", str, default=None)
@@ -48,7 +43,7 @@ def task_tree(kernel: Kernel[Any], request: Request) -> Content:
             msg = f"there is no {wanted!r} in the tree: it never was, or it has ended"
             raise RequestError(msg)
         tree = found
-    return {"status": "ok", "blocked": _blocked(kernel), "tree": tree}
+    return {"status": "ok", "blocked": await blocked(kernel), "tree": tree}
 
 
 def tree_of(kernel: Kernel[Any], *, stacks: bool) -> Node:
@@ -109,7 +104,7 @@ def _cell(cell: Cell, lane: ShellLane, below: _Below, *, stacks: bool) -> Node:
         age=cell.elapsed,
         deadline=max(0.0, cell.timeout - cell.elapsed) if cell.timeout else None,
         cell=cell.request.msg_id,
-        where=on_its_thread or (_where(cell.native) if stacks else []),
+        where=on_its_thread or (where_it_waits(cell.native) if stacks else []),
         children=[*children, *below.tasks_of(cell.native)],
     )
 
@@ -137,7 +132,7 @@ def _task(task: Task, below: _Below, *, stacks: bool) -> Node:
         state,
         age=time.monotonic() - task.began,
         cell=task.request.msg_id if task.request else None,
-        where=[] if not stacks else thread_stack(below.lane) if state == "blocking" else _where(task.native),
+        where=[] if not stacks else thread_stack(below.lane) if state == "blocking" else where_it_waits(task.native),
         children=below.tasks_of(task.native),
     )
 
@@ -182,7 +177,7 @@ class _Below:
         return [self._node(task) for task in list(self._session.made_by) if self._is_new(task)]
 
     def _is_new(self, task: Any) -> bool:
-        if task in self._seen or _function(task).co_filename.startswith(PACKAGE_FOLDER):
+        if task in self._seen or function_of(task).co_filename.startswith(PACKAGE_FOLDER):
             return False
         self._seen.add(task)
         return True
@@ -193,91 +188,12 @@ class _Below:
         return _node(
             name,
             "task",
-            _function(task).co_qualname,
+            function_of(task).co_qualname,
             "awaiting",
             cell=request.msg_id if request is not None else None,
-            where=_where(task) if self._stacks else [],
+            where=where_it_waits(task) if self._stacks else [],
             children=self.tasks_of(task),
         )
-
-
-def _blocked(kernel: Kernel[Any]) -> Node | None:
-    """Which lane has not turned for a second, since which cell, and where it stands."""
-    for lane in kernel.lanes():
-        if not lane.is_open:
-            continue
-        owners = (lane.session, *(cell.children for cell in list(lane.cells)))
-        tasks = [task for owner in owners if owner is not None for task in list(owner.tasks.values())]
-        for each in (*list(lane.cells), *tasks):
-            seconds = each.gate.inside_for
-            if seconds >= BLOCKED_S:
-                cell = None if each.request is None else each.request.msg_id
-                return {"seconds": round(seconds, 3), "cell": cell, "stack": thread_stack(lane)}
-    return None
-
-
-def thread_stack(lane: ShellLane) -> list[Node]:
-    """The frames of user code on the lane's thread, outermost first."""
-    stacks = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- the documented way
-    frame = stacks.get(lane.token.thread_id)
-    frames: list[FrameType] = []
-    while frame is not None and not is_gate(frame):
-        frames.append(frame)
-        frame = frame.f_back
-    return _user_part([(each.f_code, each.f_lineno) for each in reversed(frames)])
-
-
-def _function(native: Any) -> CodeType:
-    """The code of the function that a task runs, without the wrapper in which anyio runs it."""
-    awaitable: Any = getattr(native, "coro", None) or native.get_coro()
-    code = _attribute(awaitable, "code")
-    if code is not None and code.co_name == _ANYIO_WRAPPER:
-        frame = _attribute(awaitable, "frame")
-        inner = _attribute(awaitable, "await") or getattr(frame and frame.f_locals.get("self"), "coro", None)
-        code = _attribute(inner, "code") or code
-    return code or _function.__code__  # it is written in C, or has ended: of no interest
-
-
-_ANYIO_WRAPPER = "_run_coro"
-
-
-def _where(native: Any) -> list[Node]:
-    """Where a task of trio or asyncio waits, outermost first."""
-    if native is None:
-        return []
-    return _user_part([(frame.f_code, line) for frame, line in _await_frames(native)])
-
-
-def _await_frames(native: Any) -> Iterator[tuple[FrameType, int]]:
-    awaitable: Any = getattr(native, "coro", None) or native.get_coro()
-    while awaitable is not None:
-        frame = _attribute(awaitable, "frame")
-        if frame is not None:
-            yield frame, frame.f_lineno
-            driven = frame.f_locals.get("coro") if frame.f_code.co_name == "drive" else None
-            if driven is not None:
-                awaitable = driven  # a gate drives it step by step, so that it is no awaited one
-                continue
-        awaitable = _attribute(awaitable, "await") or getattr(awaitable, "gi_yieldfrom", None)
-
-
-def _attribute(awaitable: Any, what: str) -> Any:
-    for prefix in ("cr", "gi", "ag"):
-        value = getattr(awaitable, f"{prefix}_{what}", None)
-        if value is not None:
-            return value
-    return None
-
-
-def _frame(code: CodeType, line: int) -> Node:
-    return {"file": code.co_filename, "line": line, "function": code.co_qualname}
-
-
-def _user_part(frames: list[tuple[CodeType, int]]) -> list[Node]:
-    """From the first to the last frame of user code, without the machinery around it; all, if there is none of it."""
-    users = [number for number, (code, _) in enumerate(frames) if not is_machinery(code.co_filename)]
-    shown = frames[users[0] : users[-1] + 1] if users else frames
-    return [_frame(code, line) for code, line in shown]
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -11,11 +11,13 @@ an embedding, the program itself: the line then goes to the cell that waits.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from async_kernel.kernel.task_tree import first_line, thread_stack
+from async_kernel.kernel.stacks import thread_stack
+from async_kernel.kernel.task_tree import first_line
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.shell.running.cell_files import place
 
@@ -37,12 +39,14 @@ class Watchdog:
 
     Attributes:
         handled: the comm message that the shell's loop is serving.
+        asked: when the loop was asked to turn, if it has not yet (:func:`time.monotonic`).
     """
 
     def __init__(self, kernel: Kernel[Any]) -> None:
         self._kernel = kernel
         self._watching = False
         self.handled: Request | None = None
+        self.asked: float | None = None
 
     @property
     def watches_all_cells(self) -> bool:
@@ -62,6 +66,7 @@ class Watchdog:
             while here.thread_id != lane.token.thread_id:
                 patience = self._kernel.shell.watchdog
                 turned = anyio.Event()
+                self.asked = time.monotonic()
                 if not lane.token.call_soon(here.call_soon, turned.set):
                     return
                 with anyio.move_on_after(patience):
@@ -69,11 +74,13 @@ class Watchdog:
                 if not turned.is_set():
                     self._report(patience)
                     await turned.wait()
+                self.asked = None
                 await anyio.sleep(patience / _ASKED)
                 if not self._something_may_wait():
                     return
         finally:
             self._watching = False
+            self.asked = None
 
     def _something_may_wait(self) -> bool:
         lane = self._kernel.main
