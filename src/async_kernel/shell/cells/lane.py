@@ -109,10 +109,12 @@ class Lane:
                 await self._serve(request)
                 # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each
                 # cell; between others, comm messages above all, one now and then is enough.
-                if request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S:
+                if self._queue and (request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S):
                     await anyio.lowlevel.checkpoint()
                     yielded = time.monotonic()
             self._wake = anyio.Event()
             if self._stopped or not self._queue:
                 await self._wake.wait()
+            else:  # one has come in the meantime
+                await anyio.lowlevel.checkpoint()
             self._wake = None
