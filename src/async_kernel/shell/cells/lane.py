@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.lowlevel
 
+from async_kernel.lifetime.bell import make_bell
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.typing import MsgType
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
+    from async_kernel.lifetime.bell import Bell
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
 
@@ -44,8 +46,7 @@ class Lane:
         self._serve = serve
         self._queue: deque[Request] = deque()
         self._token: LoopToken | None = None
-        self._wake: anyio.Event | None = None
-        self._waking = False
+        self._bell: Bell | None = None
         self._stopped = False
 
     def __len__(self) -> int:
@@ -66,14 +67,8 @@ class Lane:
     def submit(self, request: Request) -> None:
         """Queue a request; from any thread, also before the lane runs."""
         self._queue.append(request)
-        if self._token is not None and not self._waking:
-            self._waking = True
-            self._token.call_soon(self._notify)
-
-    def _notify(self) -> None:
-        self._waking = False
-        if self._wake is not None:
-            self._wake.set()
+        if self._bell is not None:
+            self._bell.ring()
 
     def stop(self) -> None:
         """Serve nothing more after what is being served; from any thread. What waits stays in the queue."""
@@ -101,20 +96,23 @@ class Lane:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         self._token = current_loop_token()
+        bell = self._bell = make_bell(self._token)
         task_status.started()
-        while True:
-            yielded = time.monotonic()
-            while self._queue and not self._stopped:
-                request = self._queue.popleft()
-                await self._serve(request)
-                # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each
-                # cell; between others, comm messages above all, one now and then is enough.
-                if self._queue and (request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S):
-                    await anyio.lowlevel.checkpoint()
-                    yielded = time.monotonic()
-            self._wake = anyio.Event()
-            if self._stopped or not self._queue:
-                await self._wake.wait()
-            else:  # one has come in the meantime
+        try:
+            while True:
+                await self._serve_all()
+                await bell.wait()
+        finally:
+            bell.close()
+
+    async def _serve_all(self) -> None:
+        """Serve what waits."""
+        yielded = time.monotonic()
+        while self._queue and not self._stopped:
+            request = self._queue.popleft()
+            await self._serve(request)
+            # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each cell;
+            # between others, comm messages above all, one now and then is enough. After the last one comes the wait.
+            if self._queue and (request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S):
                 await anyio.lowlevel.checkpoint()
-            self._wake = None
+                yielded = time.monotonic()
