@@ -50,7 +50,7 @@ class Kernel:
         distribution: whose version is reported.
         features: what it can do; a probe that needs more does not run.
         interrupt_by_signal: what its kernelspec says.
-        imports: the modules that its command imports before it can bind a socket.
+        imports: the modules that its command imports before it can run a cell, IPython's among them.
         set_up: a cell that is run once in each warm session.
         await_once, await_seconds: expressions to await, the latter with ``{seconds}``.
         concurrent: the first line of a cell that shall run beside others; empty if there is no such thing.
@@ -104,7 +104,7 @@ def ours_at(revision: str, label: str) -> list[Kernel]:
         recipe=bare,
         argv=("{python}", "-P", "-m", "async_kernel", "start", "--connection_file={file}"),
         distribution=OUR_DISTRIBUTION,
-        imports="async_kernel.interface.zmq",
+        imports="async_kernel.interface.ip_app, async_kernel.shell.ipshell",
         features=frozenset(Feature),
         concurrent="# task",
         boundless=("--Kernel.max_waiting=1000000",),
@@ -144,7 +144,7 @@ _ASYNC_KERNEL = Kernel(
     recipe=Recipe("async-kernel", ("async-kernel>=0.20.2", "trio")),
     argv=("{python}", "-m", "async_kernel", "start", "--connection_file={file}", "--name=async"),
     distribution="async-kernel",
-    imports="async_kernel.interface",
+    imports="async_kernel.interface, IPython.core.interactiveshell",
     features=PYTHON_KERNEL | {Feature.concurrency},
     concurrent="# task",
 )

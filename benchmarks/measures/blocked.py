@@ -93,5 +93,6 @@ PROBES = (
     _heartbeat_probe("heartbeat_sleep", "time.sleep", SLEEP),
     _heartbeat_probe("heartbeat_gil", "C code that holds the GIL", HOLD),
     _control_probe("control_sleep", "time.sleep", SLEEP),
+    _control_probe("control_gil", "C code that holds the GIL", HOLD),
     _control_probe("control_loop", "a busy Python loop", LOOP),
 )

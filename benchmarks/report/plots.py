@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.report.numbers import written_x
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from benchmarks.model import Figure
@@ -32,7 +35,23 @@ OVERVIEW = (
     "buffer_echo_50mb",
 )
 REFERENCE = "ipykernel"
-COLOURS = ("#1b6ca8", "#4fa3d1", "#9ccbe6", "#e07a2f", "#8e6bb0", "#b79ad2", "#5b9a55", "#8c8c8c")
+COLOURS = {
+    "floor": "#b0b0b0",
+    "ours-trio": "#c8501e",
+    "ours-asyncio": "#ec8a4c",
+    "ours-uvloop": "#f6bd93",
+    "ipykernel": "#1b6ca8",
+    "async-kernel": "#7a5ba6",
+    "async-kernel-trio": "#b79ad2",
+    "async-kernel-uvloop": "#d8c8e8",
+    "xeus-python": "#4f9a55",
+    "akernel": "#8a7a3c",
+}
+"""A kernel has one colour in all pictures, and a project one hue."""
+OTHERS = ("#2aa198", "#6fc7c0", "#b5e3df", "#444444")
+"""For what is not among them: our own kernel at another revision."""
+DECADES = 2
+"""What a curve's axis spans at least, so that a flat one looks flat."""
 
 
 def can_plot() -> bool:
@@ -55,6 +74,22 @@ def _pyplot() -> Any:
     # The same figures give the same file.
     matplotlib.rcParams.update({"svg.hashsalt": "async-trio", "font.size": 9, "svg.fonttype": "none"})
     return importlib.import_module("matplotlib.pyplot")
+
+
+def _colours(results: Results) -> dict[str, str]:
+    others = [subject.name for subject in results.subjects if subject.name not in COLOURS]
+    return COLOURS | {name: OTHERS[index % len(OTHERS)] for index, name in enumerate(others)}
+
+
+def _plain_ticks(axis: Any, write: Callable[[float], str] = "{:,g}".format) -> None:
+    """Write the numbers of a logarithmic axis as people do."""
+    ticker = importlib.import_module("matplotlib.ticker")
+
+    def written(value: float, _: object) -> str:
+        return write(value)
+
+    axis.set_major_formatter(ticker.FuncFormatter(written))
+    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _save(pyplot: Any, drawing: Any, path: Path) -> Path:
@@ -85,6 +120,7 @@ def _overview(pyplot: Any, results: Results, folder: Path) -> Path | None:
         return None
     drawing, axes = pyplot.subplots(figsize=(8, 0.5 + 0.13 * (len(names) + 1.5) * len(rows)))
     height = 0.85 / len(names)
+    colours = _colours(results)
     for index, name in enumerate(names):
         places = [row + index * height for row, (_, values) in enumerate(rows) if name in values]
         axes.barh(
@@ -93,11 +129,14 @@ def _overview(pyplot: Any, results: Results, folder: Path) -> Path | None:
             height,
             left=1,
             label=name,
-            color=COLOURS[index % len(COLOURS)],
+            color=colours[name],
         )
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_yticks([row + 0.4 for row in range(len(rows))], [figure.title for figure, _ in rows])
+    _plain_ticks(axes.xaxis)
+    axes.grid(visible=True, which="major", axis="x", linewidth=0.3)
+    axes.set_axisbelow(True)
+    axes.set_yticks([row + 0.4 for row in range(len(rows))], [_plain(figure.title) for figure, _ in rows])
     axes.invert_yaxis()
     axes.set_xlabel(f"times better than {REFERENCE} (logarithmic)")
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, frameon=False)
@@ -106,22 +145,38 @@ def _overview(pyplot: Any, results: Results, folder: Path) -> Path | None:
 
 def _curve(pyplot: Any, results: Results, figure: Figure, folder: Path) -> Path:
     drawing, axes = pyplot.subplots(figsize=(6, 3.5))
-    for index, subject in enumerate(results.subjects):
+    colours, values = _colours(results), list[float]()
+    for subject in results.subjects:
         curve = results.curve(figure.name, subject.name)
         if curve:
             xs: Sequence[float] = sorted(curve)
+            values += curve.values()
             axes.plot(
                 xs,
                 [curve[x] for x in xs],
                 marker="o",
                 markersize=3,
                 label=subject.name,
-                color=COLOURS[index % len(COLOURS)],
+                color=colours[subject.name],
             )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(*_around(values))
+    _plain_ticks(axes.xaxis, lambda x: written_x(x, figure))
+    _plain_ticks(axes.yaxis)
+    axes.set_title(f"{_plain(figure.title)} [{figure.unit}]", loc="left", fontsize=9)
     axes.set_xlabel(figure.x_label)
-    axes.set_ylabel(f"{figure.title} [{figure.unit}]")
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.legend(frameon=False, fontsize=7)
     return _save(pyplot, drawing, folder / f"{figure.name}.svg")
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """The limits of a logarithmic axis for positive values: at least :data:`DECADES`, with some room."""
+    low, high = math.log10(min(values)) - 0.2, math.log10(max(values)) + 0.2
+    missing = max(0.0, DECADES - (high - low)) / 2
+    return 10 ** (low - missing), 10 ** (high + missing)
+
+
+def _plain(title: str) -> str:
+    return title.replace("`", "")

@@ -113,6 +113,31 @@ def test_plots_are_svg(tmp_path: Path) -> None:
     assert all("<svg" in path.read_text(encoding="utf-8") for path in paths)
 
 
+def test_a_kernel_has_one_colour_in_all_plots_and_another_revision_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    subjects = tuple(Subject(name, "", "") for name in ("floor", "ours-trio@v1", "ours-trio", "ipykernel"))
+    results = make_results(
+        {
+            "execute_pass": {subject.name: [1.0] for subject in subjects},
+            "growth": {name: [{1.0: 1.0, 10.0: 2.0}] for name in ("ours-trio", "ours-trio@v1")},
+        },
+        figures=(Figure("growth", "growth", x_label="tasks"),),
+        subjects=subjects,
+    )
+    texts = [path.read_text(encoding="utf-8") for path in plots.draw(results, tmp_path)]
+    for colour in (plots.COLOURS["ours-trio"], plots.OTHERS[0]):
+        assert all(colour in text for text in texts)
+
+
+def test_a_flat_curve_looks_flat_and_its_axis_has_plain_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    results = make_results(
+        {"growth": {"ours-trio": [{1e3: 500.0, 1e6: 600.0}]}}, figures=(Figure("growth", "growth", x_label="bytes"),)
+    )
+    text = plots.draw(results, tmp_path)[0].read_text(encoding="utf-8")
+    assert all(f">{tick}</text>" in text for tick in ("1 KB", "1 MB", "100", "1,000"))
+
+
 def test_nothing_to_plot_is_no_plot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert plots.draw(make_results({"figure": {"floor": [1.0]}}), tmp_path) == []
