@@ -197,3 +197,35 @@ async def test_comms_are_closed_when_the_kernel_ends(tmp_path: Path) -> None:
         await session.run("from comm import create_comm\nc = create_comm(comm_id='c')")
         wire = session.wire
     assert [sent.content["comm_id"] for sent in wire.sent if sent.kind == "comm_close"] == ["c"]
+
+
+async def test_a_comm_of_the_front_ends_is_where_its_messages_say(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        await session.run(
+            "import threading\n"
+            "from comm import get_comm_manager\n"
+            "home = threading.current_thread()\n"
+            "def say(*_): print('main' if threading.current_thread() is home else 'subshell')\n"
+            "get_comm_manager().register_target('here', lambda comm, _: (say(), comm.on_msg(say)))"
+        )
+        made = request("create_subshell_request", channel="control")
+        session.kernel.submit(made)
+        subshell_id = (await session.wire.reply_to(made)).content["subshell_id"]
+        said: list[str] = []
+        for msg_type, shell in (("comm_open", subshell_id), ("comm_msg", subshell_id), ("comm_msg", None)):
+            sent = request(msg_type, comm_id="c", target_name="here", data={})
+            sent.shell_id = shell
+            session.kernel.submit(sent)
+            await session.wire.idle(sent)
+            said.append(session.wire.text(sent))
+        assert said == ["subshell\n", "subshell\n", "main\n"]
+
+
+async def test_a_comm_message_to_a_subshell_that_is_not_there_is_not_served(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        await session.run(ECHO)
+        sent = request("comm_open", comm_id="c", target_name="echo", data={})
+        sent.shell_id = "nowhere"
+        session.kernel.submit(sent)
+        await session.wire.idle(sent)
+        assert (session.wire.kinds(sent), list(session.kernel.comm_manager.comms)) == (["busy", "idle"], [])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes import request
+from tests.fakes import execute, request
 from tests.shell.kernels import ip_session
 
 if TYPE_CHECKING:
@@ -41,19 +41,21 @@ async def widgets(home: Path) -> AsyncGenerator[Session]:
         yield session
 
 
-async def front_end(session: Session, widget: str, **data: Any) -> Request:
+async def front_end(session: Session, widget: str, *, subshell_id: str | None = None, **data: Any) -> Request:
     """What the front end's model of a widget sends; ``value=5`` is a change of its state."""
     ran = await session.run("", user_expressions={"id": f"{widget}.model_id"})
     comm_id = ran.reply["user_expressions"]["id"]["data"]["text/plain"].strip("'")
     data = data if "method" in data else {"method": "update", "state": data, "buffer_paths": []}
     sent = request("comm_msg", comm_id=comm_id, data=data)
+    if subshell_id is not None:
+        sent.header["subshell_id"] = sent.shell_id = subshell_id
     session.kernel.submit(sent)
     await session.wire.idle(sent)
     return sent
 
 
-async def click(session: Session, button: str) -> Request:
-    return await front_end(session, button, method="custom", content={"event": "click"})
+async def click(session: Session, button: str, **where: Any) -> Request:
+    return await front_end(session, button, method="custom", content={"event": "click"}, **where)
 
 
 async def background(session: Session) -> None:
@@ -287,3 +289,73 @@ async def test_progress_of_rich_is_displayed(tmp_path: Path) -> None:
         ran = await session.run("from rich.progress import track\nfor i in track(range(3), 'works'): pass")
         assert (ran.status, ran.text("stderr")) == ("ok", "")
         assert any("works" in str(shown["data"]) for shown in ran.of("display_data") + ran.of("update_display_data"))
+
+
+@asynccontextmanager
+async def widgets_in_a_subshell(home: Path) -> AsyncGenerator[tuple[Session, str]]:
+    """Buttons ``main`` and ``sub`` that say in whose thread they are clicked; the first is made by the main shell."""
+    async with widgets(home) as session:
+        made = request("create_subshell_request", channel="control")
+        session.kernel.submit(made)
+        subshell_id = (await session.wire.reply_to(made)).content["subshell_id"]
+        await session.run(
+            "import threading\n"
+            "def button():\n"
+            "    made = Button()\n"
+            "    made.on_click(lambda _: print('main' if threading.current_thread() is home else 'sub'))\n"
+            "    return made\n"
+            "home = threading.current_thread()\n"
+            "main = button()"
+        )
+        await run_in(session, subshell_id, "sub = button(); theirs = threading.current_thread()")
+        yield session, subshell_id
+
+
+async def run_in(session: Session, subshell_id: str, code: str) -> None:
+    cell = execute(code)
+    cell.header["subshell_id"] = cell.shell_id = subshell_id
+    session.kernel.submit(cell)
+    assert (await session.wire.reply_to(cell)).content["status"] == "ok"
+
+
+async def delete(session: Session, subshell_id: str) -> None:
+    deletion = request("delete_subshell_request", channel="control", subshell_id=subshell_id)
+    session.kernel.submit(deletion)
+    assert (await session.wire.reply_to(deletion)).content["status"] == "ok"
+
+
+@pytest.mark.parametrize("header", ["none", "the subshell's"])
+async def test_a_widget_is_clicked_in_the_shell_that_made_it(tmp_path: Path, header: str) -> None:
+    async with widgets_in_a_subshell(tmp_path) as (session, subshell_id):
+        named = None if header == "none" else subshell_id  # JupyterLab sends all in a subshell of its own making
+        for button in ("main", "sub"):
+            clicked = await click(session, button, subshell_id=named)
+            assert session.wire.text(clicked) == f"{button}\n"
+
+
+async def test_a_widget_that_answers_stays_in_its_shell(tmp_path: Path) -> None:
+    async with widgets_in_a_subshell(tmp_path) as (session, subshell_id):
+        await run_in(
+            session,
+            subshell_id,
+            "number = IntSlider()\n"
+            "def say(change):\n"
+            "    number.description = str(change['new'])\n"
+            "    print(threading.current_thread() is theirs)\n"
+            "number.observe(say, 'value')",
+        )
+        for value in (1, 2):
+            changed = await front_end(session, "number", value=value)
+            assert session.wire.text(changed) == "True\n"
+
+
+async def test_a_widget_goes_to_the_shell_that_has_last_changed_it(tmp_path: Path) -> None:
+    async with widgets_in_a_subshell(tmp_path) as (session, subshell_id):
+        await run_in(session, subshell_id, "main.description = 'changed'")
+        assert session.wire.text(await click(session, "main")) == "sub\n"
+
+
+async def test_widgets_of_a_deleted_subshell_are_the_main_shells(tmp_path: Path) -> None:
+    async with widgets_in_a_subshell(tmp_path) as (session, subshell_id):
+        await delete(session, subshell_id)
+        assert session.wire.text(await click(session, "sub")) == "main\n"

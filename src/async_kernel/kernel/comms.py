@@ -8,6 +8,12 @@ What a callback prints belongs to the message that it serves: that is how front 
 errors are shown where a person looks: in the cell that made the comm (or registered its target), unless an Output
 widget collects what belongs to the message. A callback may be an async function: it becomes a background task. Tasks
 and threads that a callback starts belong to that cell altogether: front ends forget a message once it is served.
+
+A comm belongs to the shell whose code has made it or has last sent on it, and its messages are served in that shell's
+loop: JupyterLab sends all messages of widgets to a subshell of its own making, but callbacks expect the thread that
+their objects live in. As long as only the front end has spoken, its ``subshell_id`` counts. What belonged to a subshell
+that is gone belongs to the main shell. (By observation of ipykernel 7.4, which loses the latter, and takes a comm for
+its sender's once a callback has answered.)
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from async_kernel.kernel.kernel import Kernel
+    from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 
@@ -65,11 +72,19 @@ def _maker_now() -> Request | None:
 
 
 class KernelComm(BaseComm):
-    """A comm whose messages leave through the kernel's wire."""
+    """A comm whose messages leave through the kernel's wire.
+
+    Attributes:
+        maker: the cell that has made it, or has registered its target.
+        is_ours: whether code of the kernel's side has made it or sent on it.
+        shell_id: the subshell of that code; None is the main shell.
+    """
 
     def __init__(self, target_name: str = "comm", *args: Any, manager: KernelCommManager, **kwargs: Any) -> None:
         self._manager = manager
         self.maker = _maker_now()
+        self.is_ours = False
+        self.shell_id: str | None = None
         if target_name == WIDGETS:
             manager.begin_widgets()
         super().__init__(target_name, *args, **kwargs)
@@ -84,6 +99,7 @@ class KernelComm(BaseComm):
     ) -> None:
         """Send to the front end, as part of the request whose context this is."""
         request = current_request.get()
+        self.is_ours, self.shell_id = True, None if request is None else request.shell_id
         if request is not None and self.target_name == WIDGETS:
             _note_capture(request, data)
         self._manager.kernel.wire.publish(
@@ -138,6 +154,19 @@ class KernelCommManager(CommManager):
         """Have ``f(comm, msg)`` called when the front end opens a comm of that name; it may be an async function."""
         super().register_target(target_name, f)
         self._target_makers[target_name] = _maker_now()
+
+    def shell_of(self, request: Request) -> ShellLane:
+        """Where a message of a front end is to be served; in the thread that reads requests.
+
+        Raises:
+            RequestError: if that is what its header says, and there is no such subshell.
+        """
+        kernel = self.kernel
+        comm_id = request.content.get("comm_id")
+        found: Any = self.comms.get(comm_id) if isinstance(comm_id, str) else None
+        if found is not None and found.is_ours:
+            request.shell_id = found.shell_id if found.shell_id in kernel.subshells else None
+        return kernel.main if request.shell_id is None else kernel.subshells.get(request.shell_id)
 
     def begin_widgets(self) -> None:
         """The first widget is there: let it have callbacks that are async functions."""

@@ -37,7 +37,6 @@ from async_kernel.protocol.errors import error_content
 from async_kernel.protocol.kernel_info import HELP_LINKS, SUPPORTED_FEATURES, kernel_info_content
 from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
-from async_kernel.shell.cells.lane import Lane
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
 from async_kernel.typing import Backend
@@ -140,9 +139,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._process: psutil.Process | None = None
         self._debugger: Debugger | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
-        self.main = ShellLane(self._execute, self.show_error)
+        self.main = ShellLane(self._execute, self.serving.message, self.show_error)
         self.watchdog = Watchdog(self)
-        self.comm_lane = Lane("comms", self.serving.in_loop)
         self.questions = Questions(self, self.serving.now, self.serving.in_loop)
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -190,7 +188,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         history = getattr(self.shell, "run_history", None)
         if history is not None:
             await self._lanes.start(history)
-        for lane in (*self.questions.runners(), self.comm_lane.run):
+        for lane in (*self.questions.runners(), self.main.messages.run):
             await self._lanes.start(lane)
         self.router.start()  # before the first cell, which may come at once and block
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
@@ -251,7 +249,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
             name: of a subshell or thread.
             beside: cells of its queue run beside each other.
         """
-        return ShellLane(self._execute, self.show_error, name, beside=beside)
+        return ShellLane(self._execute, self.serving.message, self.show_error, name, beside=beside)
 
     def lanes(self) -> list[ShellLane]:
         """Everywhere that cells run: the main shell, subshells, threads of cells."""

@@ -79,12 +79,22 @@ class Router:
             case "shell":
                 self._route_cell(request)
             case "comm":
-                kernel.serving.queue(request, kernel.comm_lane)
-                kernel.watchdog.arm()
+                self._route_message(request)
             case "debugger":
                 kernel.debugger.submit(request)
             case "helper" | "completer":
                 kernel.serving.queue(request, kernel.questions.lanes[route.lane])
+
+    def _route_message(self, request: Request) -> None:
+        kernel = self._kernel
+        try:
+            lane = kernel.comm_manager.shell_of(request)
+        except RequestError as exc:
+            kernel.serving.refuse(request, exc)
+            return
+        kernel.serving.queue(request, lane.messages)
+        if lane is kernel.main:
+            kernel.watchdog.arm()
 
     def _names_no_shell(self, request: Request) -> bool:
         """Refuse a question to a subshell that is not there."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from async_kernel.kernel.helper import HelperLane
     from async_kernel.kernel.kernel import Kernel
+    from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.lane import Lane
     from async_kernel.typing import Content
@@ -62,9 +63,16 @@ class Serving:
             current_request.reset(token)
 
     async def in_loop(self, request: Request) -> None:
-        """Serve in the shell's loop with a handler of the table that may wait."""
+        """Serve in the main shell's loop with a handler of the table that may wait."""
+        await self.message(self._kernel.main, request)
+
+    async def message(self, lane: ShellLane, request: Request) -> None:
+        """Serve in the loop of a shell with a handler of the table that may wait."""
+        current_session.set(lane.session)
         kernel = self._kernel
-        current_session.set(kernel.main.session)
+        if lane is not kernel.main:
+            await self.waiting(request, REQUESTS[request.msg_type].handler)
+            return
         kernel.watchdog.handled = request
         try:
             await self.waiting(request, REQUESTS[request.msg_type].handler)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -38,12 +39,14 @@ class ShellLane:
 
     Args:
         serve: serves one request of this lane; the last argument says whether in its queue, or beside it.
+        message: serves one message of a comm in the loop of this lane.
         failed: told when a background task fails, with the request of the cell that started it.
         name: of the subshell or thread; None for the main shell.
         beside: cells of the queue run beside each other, as tasks.
 
     Attributes:
         queue: the cells that wait.
+        messages: those of comms that wait; served beside the cells, while somebody runs it.
         cells: those that run, the foreground cell and concurrent ones.
         coming: the concurrent cells that have not begun, by msg_id.
         session: background tasks; there while :meth:`open` is.
@@ -56,6 +59,7 @@ class ShellLane:
     def __init__(
         self,
         serve: Callable[[ShellLane, Request, bool], Awaitable[None]],
+        message: Callable[[ShellLane, Request], Awaitable[None]],
         failed: Callable[[BaseException, Request | None], object],
         name: str | None = None,
         *,
@@ -64,6 +68,7 @@ class ShellLane:
         self.name = name
         self._beside = beside
         self.queue = Lane(name or "main shell", self._serve)
+        self.messages = Lane(f"comms of {self.queue.name}", partial(message, self))
         self.cells: set[Cell] = set()
         self.coming: dict[str, Request] = {}
         self._beside_queue: deque[Request] = deque()

@@ -46,6 +46,9 @@ class Subshells:
     def __iter__(self) -> Any:
         return iter([each for each, subshell in list(self._subshells.items()) if not subshell.deleted])
 
+    def __contains__(self, subshell_id: object) -> bool:
+        return subshell_id in list(self)
+
     def get(self, subshell_id: str) -> ShellLane:
         """The lane of a subshell.
 
@@ -80,7 +83,8 @@ class Subshells:
         lane, reason = subshell.lane, None
 
         async def serve() -> None:
-            async with lane.open():
+            async with lane.open(), anyio.create_task_group() as group:
+                group.start_soon(lane.messages.run)
                 await lane.serve()
 
         try:
@@ -94,6 +98,8 @@ class Subshells:
             self._subshells.pop(subshell_id, None)
             for request in lane.take_waiting():
                 abort(self._kernel, request, reason=reason)
+            for request in lane.messages.take_queued():  # their comms are the main shell's from now on
+                self._kernel.router.submit(request)
             subshell.ended.set()
 
     async def delete(self, subshell_id: str) -> None:

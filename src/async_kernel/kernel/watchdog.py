@@ -99,7 +99,7 @@ class Watchdog:
         if blocker is not None and blocker is lane.foreground and not self.watches_all_cells:
             return
         others = len(cells) + len(lane.coming) + len(lane.queue) + len(lane.session.tasks) - (blocker is not None)
-        others += len(self._kernel.comm_lane) + self._kernel.embedded
+        others += len(lane.messages) + self._kernel.embedded
         if not others:
             return
         who, request = self._culprit(blocker, cells)

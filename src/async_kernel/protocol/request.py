@@ -35,6 +35,8 @@ class Request:
         beside: whether it is a cell that runs beside its shell's queue.
         ended: whether it is a cell whose code has ended; what it started may still run.
         has_started: whether it is a cell that has started a task or a thread; none may still run.
+        shell_id: the subshell that serves it; None is the main shell. For a comm's message it may be another than its
+            header names.
         captured: whether the client collects what belongs to it somewhere: then errors go there, too.
     """
 
@@ -51,6 +53,10 @@ class Request:
     beside: bool = False
     ended: bool = False
     has_started: bool = False
+    shell_id: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shell_id = self.header.get("subshell_id")
 
     @property
     def msg_id(self) -> str:
