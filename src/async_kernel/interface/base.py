@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import anyio
 from traitlets import Bool, CFloat, Type, Unicode, UseEnum, default
-from traitlets.config import Application, Configurable
+from traitlets.config import Application
 from traitlets.utils.importstring import import_item
 
 from async_kernel.arguments import without_leftovers
@@ -26,7 +26,7 @@ from async_kernel.interface import garbage
 from async_kernel.interface.callers import InterfaceCallers
 from async_kernel.interface.config_files import ReadsConfigFiles
 from async_kernel.interface.messages import Publication, extract_header, make_message, make_publication
-from async_kernel.interface.options import StrictLoader
+from async_kernel.interface.options import StrictCommandLine
 from async_kernel.interface.own_loop import OwnLoop, StoppedEarlyError
 from async_kernel.interface.settings import ClosingSettings
 from async_kernel.interface.surroundings import default_backend, make_run_settings, path_restored, set_default_env
@@ -52,7 +52,7 @@ __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_hea
 T_shell_co = TypeVar("T_shell_co", covariant=True)
 
 
-class BaseInterface(OwnLoop, ReadsConfigFiles, Application, anyio.AsyncContextManagerMixin, Generic[T_shell_co]):
+class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncContextManagerMixin, Generic[T_shell_co]):
     """One kernel and everything that keeps it alive. At most one exists in a process at a time.
 
     Args:
@@ -175,35 +175,6 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, Application, anyio.AsyncContextMa
         """Read the command line and the configuration files; the command line wins."""
         self.parse_command_line(argv)
         self.load_extra_config(self.load_jupyter_config())
-
-    def flatten_flags(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Leave options to the classes that they name: a subclass that is only defined must not get them instead."""
-        classes, self.classes = self.classes, []
-        try:
-            return super().flatten_flags()
-        finally:
-            self.classes = classes
-
-    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> StrictLoader:
-        return StrictLoader(argv, aliases, flags, classes=classes, log=self.log)
-
-    def print_help(self, classes: bool = False) -> None:
-        """Print what the command line takes; ``classes`` says every trait of every class too."""
-        from async_kernel.interface.help_text import fill_in_help, parts_of_ipython  # noqa: PLC0415 -- rarely wanted
-
-        for cls in (self.kernel_class, self.shell_class, *parts_of_ipython()):
-            if issubclass(cls, Configurable) and cls not in self.classes:
-                self.classes.append(cls)
-        fill_in_help([type(self), *self.classes])
-        super().print_help(classes)
-
-    def _classes_with_config_traits(self, classes: Any = None) -> Generator[Any]:
-        """The classes to be configured, without those that only stand between a class and its parent."""
-        listed = list(super()._classes_with_config_traits(classes))
-        for cls in listed:
-            subclassed = any(issubclass(other, cls) for other in listed if other is not cls)
-            if cls.class_own_traits(config=True) or not subclassed:
-                yield cls
 
     @property
     def summary(self) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from traitlets import Bool, Bytes, CaselessStrEnum, Instance, Integer, Unicode, default, observe, validate
 from traitlets.config import LoggingConfigurable
 
+from async_kernel.common import MethodNotSupported
 from async_kernel.transport.connection_file import ConnectionFileError
 from async_kernel.transport.plain_session import PlainSession, user_name
 
@@ -205,6 +206,22 @@ class ConnectionFileMixin(LoggingConfigurable):
     cleanup_ipc_files = _by_jupyter_client("cleanup_ipc_files")
     cleanup_random_ports = _by_jupyter_client("cleanup_random_ports")
     _record_random_port_names = _by_jupyter_client("_record_random_port_names")
+
+    def _not_a_client(self, *_: Any, **__: Any) -> Any:
+        """Not for a kernel.
+
+        Raises:
+            MethodNotSupported: always.
+        """
+        msg = "an interface is the kernel's side; make a client with jupyter_client"
+        raise MethodNotSupported(msg)
+
+    blocking_client = _not_a_client
+    connect_control = _not_a_client
+    connect_hb = _not_a_client
+    connect_iopub = _not_a_client
+    connect_shell = _not_a_client
+    connect_stdin = _not_a_client
 
 
 def _bytes(value: str | bytes) -> bytes:

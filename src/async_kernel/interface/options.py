@@ -14,13 +14,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from traitlets import HasTraits, TraitError, TraitType
-from traitlets.config import Config, Configurable
+from traitlets.config import Application, Config, Configurable
 from traitlets.config.loader import ArgumentError, DeferredConfig, KVArgParseConfigLoader, LazyConfigValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
-__all__ = ["WRONG_OPTIONS", "OptionError", "StrictLoader", "check_options", "check_values", "refuse"]
+__all__ = [
+    "WRONG_OPTIONS",
+    "OptionError",
+    "StrictCommandLine",
+    "StrictLoader",
+    "check_options",
+    "check_values",
+    "refuse",
+]
 
 WRONG_OPTIONS = 2
 """The exit code for a wrong command line, by the convention of POSIX tools and argparse."""
@@ -89,6 +97,40 @@ class StrictLoader(KVArgParseConfigLoader):
         for keys in cast("Iterable[str | tuple[str, ...]]", [*self.aliases, *self.flags]):
             names.extend([keys] if isinstance(keys, str) else keys)
         return names
+
+
+class StrictCommandLine(Application):
+    """An application whose command line is read strictly, and whose help leaves nothing out."""
+
+    def flatten_flags(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Leave options to the classes that they name: a subclass that is only defined must not get them instead."""
+        classes, self.classes = self.classes, []
+        try:
+            return super().flatten_flags()
+        finally:
+            self.classes = classes
+
+    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> StrictLoader:
+        return StrictLoader(argv, aliases, flags, classes=classes, log=self.log)
+
+    def print_help(self, classes: bool = False) -> None:
+        """Print what the command line takes; ``classes`` says every trait of every class too."""
+        from async_kernel.interface.help_text import fill_in_help, parts_of_ipython  # noqa: PLC0415 -- rarely wanted
+
+        named: list[Any] = [getattr(self, name) for name in ("kernel_class", "shell_class")]
+        for cls in (*named, *parts_of_ipython()):
+            if issubclass(cls, Configurable) and cls not in self.classes:
+                self.classes.append(cls)
+        fill_in_help([type(self), *self.classes])
+        super().print_help(classes)
+
+    def _classes_with_config_traits(self, classes: Any = None) -> Generator[Any]:
+        """The classes to be configured, without those that only stand between a class and its parent."""
+        listed = list(super()._classes_with_config_traits(classes))
+        for cls in listed:
+            subclassed = any(issubclass(other, cls) for other in listed if other is not cls)
+            if cls.class_own_traits(config=True) or not subclassed:
+                yield cls
 
 
 def check_options(options: Config, classes: Iterable[type[Configurable]]) -> None:

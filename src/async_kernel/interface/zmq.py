@@ -23,7 +23,6 @@ from traitlets import Bool, CaselessStrEnum, CFloat
 from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
 from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.channels.terminal import Terminal
-from async_kernel.common import MethodNotSupported
 from async_kernel.interface import early
 from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.connection import ConnectionFileMixin
@@ -362,24 +361,6 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         if self._terminal is not None:
             self._terminal.close()
         os._exit(1)
-
-    # -- jupyter_client's client side, which a kernel has not ----------------------------------------------------
-
-    def _not_a_client(self, *_: Any, **__: Any) -> Any:
-        """Not for a kernel.
-
-        Raises:
-            MethodNotSupported: always.
-        """
-        msg = "an interface is the kernel's side; make a client with jupyter_client"
-        raise MethodNotSupported(msg)
-
-    blocking_client = _not_a_client
-    connect_control = _not_a_client
-    connect_hb = _not_a_client
-    connect_iopub = _not_a_client
-    connect_shell = _not_a_client
-    connect_stdin = _not_a_client
 
 
 def _runtime_dir() -> Path:
