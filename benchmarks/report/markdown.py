@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.goals import GOALS, judge
 from benchmarks.report.numbers import number, with_spread, written_ratio, written_x
+from benchmarks.report.plots import OVERVIEW
 from benchmarks.statistics import ratio, shape
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.model import Figure
     from benchmarks.results import Results
 
-__all__ = ["about", "curve_shapes", "goal_figures", "goal_table", "pictures", "render", "table"]
+__all__ = ["about", "curve_shapes", "glance", "goal_figures", "goal_table", "pictures", "render", "table"]
 
 OURS = "ours"
 
@@ -110,15 +111,27 @@ def _ends(curve: Mapping[float, float], figure: Figure) -> str:
     return f"{shape(curve)}: {ends}"
 
 
+def glance(results: Results) -> str:
+    """The usual figures of every kernel, medians only, and their image; for a page beside the folder ``benchmarks``."""
+    names = [subject.name for subject in results.subjects]
+    rows = list[list[str]]()
+    for figure in (results.figures[name] for name in OVERVIEW if name in results.figures):
+        summaries = [results.summary(figure.name, name) for name in names]
+        if any(summaries):
+            unit = f" [{figure.unit}]" if figure.unit else ""
+            rows.append([figure.title + unit, *(number(s.median) if s else "–" for s in summaries)])
+    image = "![How many times better than ipykernel, for each measure](benchmarks/overview.svg)"
+    return f"{table(['figure', *names], rows)}\n{image}\n" if rows else ""
+
+
 def pictures(results: Results) -> str:
-    """Images of the overview and of every curve, from a page beside the folder ``benchmarks``."""
+    """Images of every curve, from a page beside the folder ``benchmarks``."""
     curves = [
         figure
         for figure in results.figures.values()
         if any(results.curve(figure.name, subject.name) for subject in results.subjects)
     ]
-    lines = ["![How many times better than ipykernel, for each measure](benchmarks/overview.svg)\n"]
-    lines += [f"![{figure.title}, over {figure.x_label}](benchmarks/{figure.name}.svg)\n" for figure in curves]
+    lines = [f"![{figure.title}, over {figure.x_label}](benchmarks/{figure.name}.svg)\n" for figure in curves]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.model import Figure
     from benchmarks.results import Results
 
-__all__ = ["can_plot", "draw"]
+__all__ = ["OVERVIEW", "can_plot", "draw"]
 
 OVERVIEW = (
     "execute_pass",

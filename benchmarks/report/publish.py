@@ -24,6 +24,7 @@ PAGE = "performance.md"
 FOLDER = "benchmarks"
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "about": markdown.about,
+    "glance": markdown.glance,
     "goals": markdown.goal_table,
     "figures": markdown.goal_figures,
     "curves": markdown.curve_shapes,

@@ -31,6 +31,7 @@ def page(name: str) -> str:
     ("name", "said"),
     [
         ("about", "noise:"),
+        ("glance", "| execute pass [ms] | 1.00 | 1.50 | 1.90 | 9.00 |"),
         ("goals", "1.50 × met"),
         ("figures", "| execute pass [ms] | 1.00 | 1.50 | 1.90 | 9.00 |"),
         ("curves", "flat: 2.00 (1) … 2.20 (100)"),
