@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -99,7 +100,6 @@ async def test_after_its_end_a_ring_does_nothing(make: Callable[[], Bell]) -> No
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="eventfd is Linux's")
-@pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_a_ring_in_the_moment_of_waking_does_not_silence_the_bell(monkeypatch: pytest.MonkeyPatch) -> None:
     read = os.eventfd_read
     with closing(best()) as bell, anyio.fail_after(30):
@@ -123,3 +123,30 @@ async def test_a_closed_bell_leaves_no_descriptor(make: Callable[[], Bell]) -> N
     before = descriptors()
     make().close()
     assert descriptors() == before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_loop_that_watches_no_descriptors_has_a_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def add_reader(*_: object) -> None:
+        raise NotImplementedError
+
+    before = descriptors()
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", add_reader)
+    with closing(best()) as bell, anyio.fail_after(30):
+        bell.ring()
+        await bell.wait()
+        assert (type(bell), descriptors()) == (TokenBell, before)
+
+
+@BELLS
+async def test_a_ring_that_comes_together_with_a_cancellation_does_not_silence_the_bell(
+    make: Callable[[], Bell],
+) -> None:
+    with closing(make()) as bell, anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bell.wait)
+            await anyio.wait_all_tasks_blocked()
+            bell.ring()
+            tasks.cancel_scope.cancel()
+        bell.ring()
+        await bell.wait()
