@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.test_debugger import CELL, Session, attached, session
+from tests.e2e.harness.debugging import Session
+from tests.e2e.test_debugger import CELL, attached, session
 
 if TYPE_CHECKING:
     from typing import Any

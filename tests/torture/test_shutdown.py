@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.harness.debugging import Session
 from tests.torture.scale import LONG, of, record
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class State:
         code: of the cell, which prints ``ready`` when it is so far; ``{forever}`` is an awaitable.
         runs: whether the cell goes on until the end, and is answered then.
         in_subshell: whether it is a cell of a subshell.
+        debugged: whether a debugger is attached, and waited for until it has stopped the cell.
         bound: seconds until the process has ended.
         code_at_end: the exit code.
     """
@@ -44,6 +46,7 @@ class State:
     code: str
     runs: bool = True
     in_subshell: bool = False
+    debugged: bool = False
     bound: float = PROMPT
     code_at_end: int = 0
 
@@ -65,6 +68,7 @@ STATES = {
     ),
     "in input()": State("print('ready')\ninput()"),
     "in pdb": State("import pdb\nprint('ready')\npdb.set_trace()"),
+    "at a breakpoint": State("print('ready', flush=True)\nbreakpoint()\nwhile True: pass", debugged=True),
     "1000 background tasks": State(
         "import anyio\nfor _ in range(1000): nursery.start_soon(anyio.sleep_forever)\nprint('ready')", runs=False
     ),
@@ -140,6 +144,8 @@ CELLS = [
     for at, way in enumerate(WAYS)
     for backend in (["trio", "asyncio"] if LONG else [("trio", "asyncio")[number % 2]])
     if LONG or (number + number // len(WAYS)) % len(WAYS) == at
+    # The thread that would call it is one of the user's, which a debugger stops, too.
+    if (state, way) != ("at a breakpoint", "stop()")
 ]
 
 
@@ -172,9 +178,14 @@ def test_it_ends(
     header = {}
     if what.in_subshell:
         header["subshell_id"] = client.request("create_subshell_request", channel="control").reply["subshell_id"]
+    debugger = Session(client)
+    if what.debugged:
+        debugger.attach()
     code = f"for n in range(2000): print(n)\n{what.code.replace('{forever}', snippets.wait_forever)}"
     running = client.start(code, header=header)
     client.printed(running, "ready")
+    if what.debugged:
+        debugger.stopped()
     if not what.runs:
         client.result(running)
     kernel.children()
