@@ -237,3 +237,50 @@ def test_200_interrupts_leave_nothing_behind(start: Callable[..., KernelProcess]
         assert client.result(running).reply["ename"] == "KeyboardInterrupt", (n, codes[n % len(codes)])
         client.received.clear()
     assert held() == [files, threads]
+
+
+CHILD_BLOCKS = {
+    "computing": "while True: pass",
+    "sleeping": "while True: time.sleep(0.05)",
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "where", "how"),
+    [
+        ("computing", "main", "interrupt"),
+        ("computing", "main", "deadline"),
+        ("computing", "subshell", "interrupt"),
+        ("sleeping", "subshell", "cancel"),
+        ("computing", "subshell", "deadline"),
+        ("computing", "thread", "cancel"),
+        ("sleeping", "thread", "deadline"),
+    ],
+)
+def test_a_child_that_blocks_in_a_nursery_of_the_users(client: Client, what: str, where: str, how: str) -> None:
+    header = {}
+    if where == "subshell":
+        header = {"subshell_id": client.request("create_subshell_request", channel="control").reply["subshell_id"]}
+    thread = "# thread\n" if where == "thread" else ""
+    running = client.start(
+        f"{thread}import anyio, time\n"
+        "async def child():\n"
+        "    await anyio.sleep(0)\n"
+        "    print('ready', flush=True)\n"
+        f"    {CHILD_BLOCKS[what]}\n"
+        "async with anyio.create_task_group() as tasks:\n"
+        "    tasks.start_soon(child)\n"
+        "    tasks.start_soon(anyio.sleep, 3600)",
+        header=header,
+        metadata={"timeout": 1.0} if how == "deadline" else None,
+    )
+    client.printed(running, "ready")
+    if how == "interrupt":
+        asked = client.send("interrupt_request", channel="control", **header)
+        assert client.result(asked).status == "ok"
+    elif how == "cancel":
+        cancelled = client.request("cancel_request", {"msg_ids": [running]}, channel="control").reply["cancelled"]
+        assert [each["state"] for each in cancelled] == ["blocking"]
+    expected = {"interrupt": "KeyboardInterrupt", "cancel": "Cancelled", "deadline": "TimeoutError"}[how]
+    assert client.result(running).reply["ename"] == expected
+    assert client.result(client.start("6 * 7", header=header)).text == "42"

@@ -180,7 +180,7 @@ class ShellLane:
             _supervised(token, self.session),
             anyio.create_task_group() as self._concurrent,
         ):
-            self._interrupter = Interrupter(token, by_signal=by_signal)
+            self._interrupter = Interrupter(token, by_signal=by_signal, session=self.session)
             try:
                 yield self
             finally:

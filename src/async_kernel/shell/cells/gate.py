@@ -16,7 +16,7 @@ from async_kernel.shell.cells.machinery import is_library, keeps_scopes
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-__all__ = ["Gate", "is_gate"]
+__all__ = ["BLOCKS_S", "Gate", "is_gate", "may_raise_at", "set_async_exc"]
 
 
 BLOCKS_S = 0.1
@@ -186,7 +186,7 @@ class Gate:
             self.pending = False
             if not self._armed:
                 self._armed = True
-                _set_async_exc(self.thread_id, exc)
+                set_async_exc(self.thread_id, exc)
             return True
 
     def _may_be_struck(self) -> bool:
@@ -198,11 +198,7 @@ class Gate:
 
     def may_raise_at(self, frame: types.FrameType | None) -> bool:
         """Whether an exception raised in this frame leaves no scope in the middle."""
-        while frame is not None and is_library(filename := frame.f_code.co_filename):
-            if keeps_scopes(filename):
-                return self.inside_for > SETTLED_S
-            frame = frame.f_back
-        return True
+        return may_raise_at(frame, self.inside_for)
 
     def strike_asleep(self) -> bool:
         """Strike if the code is not on the stack, and say whether it was so; from any thread."""
@@ -236,11 +232,20 @@ class Gate:
             KeyboardInterrupt: if it has struck already.
         """
         try:
-            _set_async_exc(self.thread_id, _TakenBack)
+            set_async_exc(self.thread_id, _TakenBack)
             while True:
                 pass  # it is raised at the first jump
         except _TakenBack:
             self._armed = False
+
+
+def may_raise_at(frame: types.FrameType | None, blocked_s: float) -> bool:
+    """Whether an exception in this frame, whose step has taken that many seconds, leaves no scope in the middle."""
+    while frame is not None and is_library(filename := frame.f_code.co_filename):
+        if keeps_scopes(filename):
+            return blocked_s > SETTLED_S
+        frame = frame.f_back
+    return True
 
 
 def _is_cancelling(value: Any) -> bool:
@@ -268,5 +273,6 @@ _GATE_CODES = frozenset(
 )
 
 
-def _set_async_exc(thread_id: int, exc: type[BaseException] | None) -> None:
+def set_async_exc(thread_id: int, exc: type[BaseException] | None) -> None:
+    """Have ``exc`` raised in a thread, at its next bytecode."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(exc) if exc else None)

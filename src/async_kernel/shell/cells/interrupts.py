@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from async_kernel.lifetime.pending import Pending
+from async_kernel.shell.cells.children import child_on_stack, strike_child_on_stack
+from async_kernel.shell.cells.gate import BLOCKS_S
 from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.shell.background.session import Session
     from async_kernel.shell.cells.cell import Cause, Cell
     from async_kernel.shell.cells.gate import Gate
     from async_kernel.shell.cells.task import Task
@@ -54,10 +57,12 @@ class Interrupter:
     Args:
         token: the loop whose cells these are.
         by_signal: whether our SIGINT handler is installed and the loop runs in the main thread.
+        session: of that loop.
     """
 
-    def __init__(self, token: LoopToken, *, by_signal: bool = False) -> None:
+    def __init__(self, token: LoopToken, *, by_signal: bool = False, session: Session | None = None) -> None:
         self.token = token
+        self.session = session
         self.by_signal = by_signal
         self.foreground: Cell | None = None
         self._signalled: Cell | Task | None = None
@@ -99,6 +104,8 @@ class Interrupter:
         # When the loop turns, its scope is cancelled. If it does not, it or a child of it blocks the loop: see insist.
         self.token.call_soon(self._turned, self._handled)
         if asleep:
+            if state == "awaiting" and child_on_stack(cell, self.session) is not None:
+                state = "blocking"
             return "queued" if state == "queued" else "blocking" if state == "blocking" else "awaiting"
         if not self.by_signal:
             cell.gate.strike()
@@ -123,9 +130,25 @@ class Interrupter:
             if self.by_signal:
                 await self._insist_on_signalling(cell, also)
             else:
+                group.start_soon(self._insist_on_striking_children, cell)
                 if cell.cause == "deadline":
                     await anyio.sleep(RESEND_S)
                 await insist_on_striking(cell.gate)
+
+    async def _insist_on_striking_children(self, cell: Cell | Task) -> None:
+        """Strike a child in a nursery of the user's own if it keeps the loop from turning."""
+        turned: Pending[None] = Pending()
+        if not self.token.call_soon(turned.set_result, None):
+            return
+        began = time.monotonic()
+        with anyio.CancelScope(shield=True):  # also while the kernel closes, for it waits for the thread
+            while cell.state != "ended":
+                with anyio.move_on_after(RESEND_S):
+                    await turned
+                    return
+                blocked_s = time.monotonic() - began
+                if blocked_s > BLOCKS_S and strike_child_on_stack(cell, self.session, blocked_s):
+                    return
 
     async def _insist_on_signalling(self, cell: Cell | Task, also: Callable[[], object]) -> None:
         handled = self._handled
