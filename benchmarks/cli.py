@@ -49,7 +49,7 @@ index) and kept. Kernels take turns; figures are medians, their ratios are what 
 
 EPILOG = """\
 examples:
-  python -m benchmarks                               the short form, under three minutes
+  python -m benchmarks                               the short form, three minutes if no kernel hangs
   python -m benchmarks --long                        all measures and growth curves, about an hour
   python -m benchmarks --list                        names of kernels and measures
   python -m benchmarks -k ours,ipykernel -m start    a family of measures, some kernels

@@ -31,8 +31,8 @@ __all__ = ["Cell", "ChannelName", "Client", "Message"]
 ChannelName = Literal["shell", "control"]
 
 DELIMITER = b"<IDS|MSG>"
-ANSWER_TIMEOUT = 20.0
-"""Seconds after which a kernel is given up: far above every figure that is of interest."""
+ANSWER_TIMEOUT = 10.0
+"""Seconds after which a kernel is given up: far above every figure that is of interest, and some do hang."""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "attach", "open_session", "spawn"]
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 10.0
 """Seconds: a first start on a cold disk reads a few thousand files; more than this is a kernel that hangs."""
 
 

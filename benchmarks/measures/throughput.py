@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PROBES", "pipeline"]
 
 CELLS = Effort(250, 2000)
-PATIENCE = Effort(20, 60)
+PATIENCE = Effort(10, 60)
 """Seconds after which a kernel counts as one that answers no more."""
 EXECUTES = Figure("execute_rate", "`pass` cells per second, pipelined", "1/s", "higher")
 
