@@ -45,7 +45,7 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
-    assert all(words in text for words in ("under three minutes", "--against REV", "examples:"))
+    assert all(words in text for words in ("three minutes", "--against REV", "examples:"))
 
 
 def test_the_list_has_all_kernels_and_measures(capsys: pytest.CaptureFixture[str]) -> None:
