@@ -12,6 +12,7 @@ from traitlets.config import Configurable
 from async_kernel.kernel import Kernel
 from async_kernel.shell.base import BaseShell
 from async_kernel.slot import slot
+from async_kernel.typing import Channel
 from tests.fakes import RecordingWire, execute, request
 
 if TYPE_CHECKING:
@@ -255,3 +256,41 @@ async def test_a_question_to_an_unknown_subshell_is_refused(msg_type: str) -> No
         reply = await wire.reply_to(asked)
         assert reply.content["status"] == "error"
         assert "nowhere" in reply.content["evalue"]
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("code", "tag", "message"),
+    [
+        ("fine", "stop-on-error=maybe", "the tag 'stop-on-error=maybe' is neither true nor false"),
+        ("fine", "timeout=soon", "the tag 'timeout=soon' is 'soon'; it must be a time in seconds"),
+        ("# thread name=\nfine", "other", "'# thread name=': name is empty"),
+    ],
+    ids=["stop-on-error", "timeout", "name"],
+)
+async def test_a_bad_option_of_a_cell_is_named(code: str, tag: str, message: str) -> None:
+    async with running_kernel(fine=fine) as (kernel, wire):
+        cell = execute(code)
+        cell.metadata["tags"] = [tag]
+        kernel.submit(cell)
+        reply = await wire.reply_to(cell)
+    assert reply.content["status"] == "error"
+    assert reply.content["evalue"].startswith(message)
+
+
+@pytest.mark.trio
+async def test_cells_that_wait_for_a_subshell_are_told_of_its_end() -> None:
+    async with running_kernel(waits=anyio.sleep_forever) as (kernel, wire):
+        made = request("create_subshell_request", channel=Channel.control)
+        kernel.submit(made)
+        subshell_id = (await wire.reply_to(made)).content["subshell_id"]
+        cells = [execute("waits"), execute("waits")]
+        for cell in cells:
+            cell.header["subshell_id"] = subshell_id
+            kernel.submit(cell)
+        deleted = request("delete_subshell_request", channel=Channel.control, subshell_id=subshell_id)
+        kernel.submit(deleted)
+        await wire.reply_to(deleted)
+        replies = [await wire.reply_to(cell) for cell in cells]
+    assert replies[1].content["status"] == "aborted"
+    assert [reply.metadata["cause"] for reply in replies] == ["shutdown", "shutdown"]

@@ -60,7 +60,7 @@ def cancel_ids(
     cancelled: list[dict[str, str]] = []
     unknown: list[str] = []
     for ids, find in ((msg_ids, _by_msg_id), (cell_ids, _by_cell_id)):
-        for each in ids:
+        for each in dict.fromkeys(ids):
             found = [_cancel_cell(kernel, lane, cell, reason) for lane, cell in find(kernel, each)]
             cancelled += found
             if not found:

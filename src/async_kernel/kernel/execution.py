@@ -22,7 +22,8 @@ from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError, error_content
 from async_kernel.protocol.fields import field
 from async_kernel.protocol.request import current_request
-from async_kernel.shell.cells.cell import Cell
+from async_kernel.protocol.tags import tag_value
+from async_kernel.shell.cells.cell import Cancelled, Cell
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,6 +53,7 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
         _reply_aborted(kernel, request)
         return
     cell = Cell(request, token=lane.token, timeout=timeout_of(request, kernel.shell.timeout))
+    stops_on_error = _stops_on_error(request)
     request.beside = not foreground
     if (debugger := kernel.debugger_in_use) is not None:
         await debugger.before_cell()
@@ -82,7 +84,7 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     failed = content["status"] == "error" and cell.cause not in ("cancel", "shutdown")
     queued: list[Request] = []
     try:
-        if foreground and failed and not silent and _stops_on_error(request):
+        if foreground and failed and not silent and stops_on_error:
             # Before the reply: what its client sends when it has read the reply is not aborted.
             queued = await _take_queued(kernel, lane)
     finally:
@@ -94,14 +96,21 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
 
 
 def _stops_on_error(request: Request) -> bool:
-    """Whether a failure of this cell aborts what is queued; tags say more than the request."""
+    """Whether a failure of this cell aborts what is queued; tags say more than the request.
+
+    Raises:
+        RequestError: if the tag is neither true nor false.
+    """
     wish = field(request, "stop_on_error", bool, default=True)
     for tag in tags_of(request):
         if tag == "raises-exception":
             return False
-        name, equals, value = tag.partition("=")
-        if equals and name.strip() in ("stop-on-error", "stop_on_error"):
-            wish = value.strip().lower() in ("1", "true", "yes", "on")
+        if "=" in tag:
+            try:
+                wish = tag_value([tag], "stop-on-error", wish)
+            except ValueError:
+                msg = f"the tag {tag!r} is neither true nor false"
+                raise RequestError(msg) from None
     return wish
 
 
@@ -178,11 +187,15 @@ def abort(kernel: Kernel[Any], request: Request, *, cause: str | None = None, re
 
 
 def _reply_aborted(kernel: Kernel[Any], request: Request, cause: str | None = None, reason: str | None = None) -> None:
-    why = "not run, because an earlier cell failed or the kernel is closing" if cause is None else f"not run: {cause}"
+    error: BaseException
+    if cause == "cancel":
+        error = Cancelled(reason or "cancelled")
+    else:
+        error = RequestError(reason or "not run, because an earlier cell failed or the kernel is closing")
     content: Content = {
         "status": "aborted",
         "execution_count": kernel.shell.last_count,
-        **error_content(RequestError(reason or why)),
+        **error_content(error),
     }
     metadata: dict[str, Any] = {"status": "aborted", "engine": kernel.ident, "dependencies_met": True}
     if cause is not None:

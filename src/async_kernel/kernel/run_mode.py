@@ -94,6 +94,9 @@ def _of_first_line(line: str) -> RunMode:
     if kind == "task":
         msg = f"{line!r}: a task takes no options; a thread does"
         raise RequestError(msg)
+    if not values.get("name", "a name"):
+        msg = f"{line!r}: name is empty"
+        raise RequestError(msg)
     backend = values.get("backend")
     if backend is not None and backend not in set(Backend):
         msg = f"{line!r}: backend must be 'trio' or 'asyncio'"

@@ -97,7 +97,7 @@ class Subshells:
         finally:
             self._subshells.pop(subshell_id, None)
             for request in lane.take_waiting():
-                abort(self._kernel, request, reason=reason)
+                abort(self._kernel, request, cause="shutdown", reason=reason or "the subshell was deleted")
             for request in lane.messages.take_queued():  # their comms are the main shell's from now on
                 self._kernel.router.submit(request)
             subshell.ended.set()
