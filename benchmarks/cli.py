@@ -27,7 +27,7 @@ from benchmarks.report import markdown, plots
 from benchmarks.report.publish import publish
 from benchmarks.results import Results, Subject
 from benchmarks.runner import Runner
-from benchmarks.selection import select_kernels, select_probes, split
+from benchmarks.selection import at_revision, select_kernels, select_probes, split
 from benchmarks.stage import Stage
 from benchmarks.worktree import describe_tree, resolve
 
@@ -202,7 +202,7 @@ def _plan(options: argparse.Namespace) -> _Plan:
     patterns = split(options.kernels)
     if options.against:
         kernels += ours_at(resolve(PROJECT, options.against), options.against)
-        patterns = patterns or ["floor", "ours*"]
+        patterns = at_revision(patterns, options.against, kernels) or ["floor", "ours*"]
     return _Plan(
         options.form,
         select_kernels(patterns, kernels),

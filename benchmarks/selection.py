@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.kernels import Kernel
     from benchmarks.model import Probe
 
-__all__ = ["select_kernels", "select_probes", "split"]
+__all__ = ["at_revision", "select_kernels", "select_probes", "split"]
 
 
 def split(names: Sequence[str]) -> list[str]:
@@ -47,6 +47,12 @@ def select_kernels(patterns: Sequence[str], kernels: Sequence[Kernel]) -> list[K
         for kernel in kernels
         if any(kernel.name == p if p in names else _fits(p, kernel.name, kernel.group) for p in patterns)
     ]
+
+
+def at_revision(patterns: Sequence[str], label: str, kernels: Sequence[Kernel]) -> list[str]:
+    """The patterns, and those for the same kernels of ours at a revision: whoever names one means to compare it."""
+    beside = [f"{pattern}@{label}" for pattern in patterns]
+    return [*patterns, *(pattern for pattern in beside if any(_fits(pattern, k.name, k.group) for k in kernels))]
 
 
 def select_probes(patterns: Sequence[str], probes: Sequence[Probe], form: Form) -> list[Probe]:

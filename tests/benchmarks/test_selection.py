@@ -8,7 +8,7 @@ from benchmarks.errors import BenchError
 from benchmarks.kernels import KERNELS, ours_at
 from benchmarks.measures import PROBES
 from benchmarks.model import Form
-from benchmarks.selection import select_kernels, select_probes, split
+from benchmarks.selection import at_revision, select_kernels, select_probes, split
 
 
 def names(patterns: list[str]) -> list[str]:
@@ -40,6 +40,21 @@ def test_a_kernel_is_named_by_itself_its_project_or_a_pattern(pattern: str, expe
 def test_an_unknown_kernel_is_refused_with_a_hint() -> None:
     with pytest.raises(BenchError, match="no kernel 'ipykernl'; did you mean ipykernel"):
         names(["ipykernl"])
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["ours-trio", "ipykernel"], ["ours-trio", "ipykernel", "ours-trio@v1"]),
+        (["ours"], ["ours-trio", "ours-asyncio", "ours-uvloop", "ours-trio@v1", "ours-asyncio@v1", "ours-uvloop@v1"]),
+        (["ours-trio@v1"], ["ours-trio@v1"]),
+        ([], []),
+    ],
+)
+def test_who_names_a_kernel_of_ours_has_it_compared_with_its_revision(patterns: list[str], expected: list[str]) -> None:
+    kernels = [*KERNELS, *ours_at("abc", "v1")]
+    wanted = at_revision(patterns, "v1", kernels)
+    assert ([kernel.name for kernel in select_kernels(wanted, kernels)] if wanted else []) == expected
 
 
 def test_another_revision_has_names_of_its_own() -> None:
