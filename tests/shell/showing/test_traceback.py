@@ -29,6 +29,13 @@ async def test_a_traceback_begins_and_ends_in_the_users_code(tmp_path: Path) -> 
         assert text.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
+async def test_the_call_of_a_cell_magic_is_not_shown(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        text = plain(await session.run("%%deadline 60\n1 / 0"))
+        assert "run_cell_magic" not in text
+        assert "1 / 0" in text
+
+
 async def test_tracebacks_are_coloured(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         assert any("\x1b[" in line for line in (await session.run("1 / 0")).reply["traceback"])

@@ -90,7 +90,7 @@ class ConcurrencyMagics(Magics):
         for each in answer["cancelled"]:
             print(f"cancelled {each['kind']} {each['id']} ({each['state']})")
         if answer["unknown"]:
-            msg = f"nothing runs here by the name of {', '.join(answer['unknown'])}; %tasks shows what does."
+            msg = f"nothing runs here with the id {', '.join(answer['unknown'])}; %tasks shows the ids."
             raise UsageError(msg)
 
     @line_magic

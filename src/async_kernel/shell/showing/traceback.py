@@ -10,6 +10,7 @@ reply.
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cells.cancellation import is_cancellation
 from async_kernel.shell.cells.cell import chained
+from async_kernel.shell.cells.machinery import is_library
 from async_kernel.shell.ipython import AutoFormattedTB
 from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
 
@@ -51,9 +53,18 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
         entry = entry.tb_next
     roots = (PACKAGE_FOLDER, *_roots()) if machinery else PACKAGE_FOLDER
     kept = [entry for entry in entries if not entry.tb_frame.f_code.co_filename.startswith(roots)]
+    while len(kept) > 1 and _calls_cell_magic(kept[0]) and not is_library(kept[1].tb_frame.f_code.co_filename):
+        del kept[0]  # the user has written what it runs
     if not kept or len(kept) == len(entries):
         return tb
     return chained(kept)
+
+
+def _calls_cell_magic(entry: TracebackType) -> bool:
+    """Whether it stands for the line that IPython puts in the place of a cell magic."""
+    code = entry.tb_frame.f_code
+    line = linecache.getline(code.co_filename, entry.tb_lineno)
+    return code.co_name == "<module>" and line.startswith("get_ipython().run_cell_magic(")
 
 
 def _roots() -> tuple[str, ...]:
