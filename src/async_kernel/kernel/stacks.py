@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.shell.cells.gate import is_gate
-from async_kernel.shell.cells.machinery import is_machinery
+from async_kernel.shell.cells.machinery import is_library, is_machinery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +23,26 @@ Place = dict[str, Any]
 
 
 def thread_stack(lane: ShellLane) -> list[Place]:
-    """The frames of user code on the lane's thread, outermost first."""
+    """The frames of user code on the lane's thread, outermost first; of the callback of a comm message only those."""
     stacks = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- the documented way
     frame = stacks.get(lane.token.thread_id)
     frames: list[FrameType] = []
-    while frame is not None and not is_gate(frame):
+    while frame is not None and not is_gate(frame) and not _calls_back(frame):
         frames.append(frame)
         frame = frame.f_back
+    if frame is not None and _calls_back(frame):
+        while len(frames) > 1 and is_library(frames[-1].f_code.co_filename):
+            frames.pop()
     return _user_part([(each.f_code, each.f_lineno) for each in reversed(frames)])
+
+
+def _calls_back(frame: FrameType) -> bool:
+    """Whether it is what calls the callbacks of comms."""
+    code = frame.f_code
+    return code.co_name == "_call" and code.co_filename == _COMMS
+
+
+_COMMS = os.path.join(PACKAGE_FOLDER, "kernel", "comms.py")  # noqa: PTH118 -- as file names of code are: text
 
 
 def function_of(native: Any) -> CodeType:
