@@ -381,7 +381,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         """Answer a cell whose lane is being cancelled under it."""
         cell.cause = cell.cause or "shutdown"
         content = self.error_content(KeyboardInterrupt("the kernel is shutting down"))
-        self.wire.reply(cell.request, {"status": "error", "execution_count": self.shell.last_count, **content})
+        metadata = {"status": "error", "engine": self.ident, "dependencies_met": True}
+        metadata |= {"cause": cell.cause, "reason": cell.reason, "elapsed_s": cell.elapsed}
+        content |= {"status": "error", "execution_count": self.shell.last_count}
+        self.wire.reply(cell.request, content, metadata=metadata)
 
     def error_content(self, exc: BaseException) -> Content:
         """The error fields of a message, as the shell formats them; plainly, if the exception makes it fail."""
