@@ -102,4 +102,28 @@ FAULTS = {
     "a thread that ends with SystemExit": Fault(
         "import sys, threading\nt = threading.Thread(target=sys.exit)\nt.start()\nt.join()"
     ),
+    "sys.exit in a finalizer": Fault("import gc, sys\nclass A:\n    def __del__(self): sys.exit(3)\nA()\ngc.collect()"),
+    "sys.settrace": Fault("import sys\nsys.settrace(lambda *_: None)"),
+    "faulthandler.dump_traceback_later": Fault(
+        "import faulthandler, os\nfaulthandler.dump_traceback_later(1, file=open(os.devnull, 'w'))"
+    ),
+    "zmq removed from sys.modules": Fault("import sys\ndel sys.modules['zmq']"),
+    "the asyncio policy replaced": Fault(
+        "import asyncio, warnings\nwarnings.simplefilter('ignore')\n"
+        "asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())"
+    ),
+    "signal.alarm": Fault("import signal, time\nsignal.alarm(1)\ntime.sleep(60)", -14),
+    "an error of 10 MB": Fault("raise ValueError('x' * 10_000_000)", "ValueError"),
+    "a display hook that recurses": Fault(
+        "class A:\n    def __repr__(self): return repr(self)\nA()", ("ok", "RecursionError")
+    ),
+    "binary garbage as metadata": Fault(
+        "from IPython.display import display\n"
+        "display({'text/plain': 'x'}, raw=True, metadata={'a': b'\\xff\\x00', 'b': object()})",
+        ("ok", "TypeError", "ValueError"),
+    ),
+    "a thread that forks": Fault(
+        "import os, threading\ndef f():\n    if (pid := os.fork()) == 0: os._exit(0)\n    os.waitpid(pid, 0)\n"
+        "t = threading.Thread(target=f)\nt.start()\nt.join()"
+    ),
 }
