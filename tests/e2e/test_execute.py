@@ -314,6 +314,14 @@ def test_exit_asks_the_client_and_ends_the_kernel(own_kernel: KernelProcess, cod
         assert own_kernel.exit_code() == 0
 
 
+def test_after_exit_the_kernel_waits_for_the_client_to_shut_it_down(own_kernel: KernelProcess, ours: None) -> None:
+    client = own_kernel.client()
+    assert payloads(client, "exit")
+    assert client.run("print('too late')").status == "aborted"
+    assert client.request("shutdown_request", {"restart": False}, channel="control").status == "ok"
+    assert own_kernel.exit_code() == 0
+
+
 def test_payloads_belong_to_one_cell(client: Client) -> None:
     assert payloads(client, "print?")
     assert payloads(client, "1") == []

@@ -75,8 +75,8 @@ def test_a_cell_asks(console: QtConsole) -> None:
     console.see("Out[2]: 'Ada'")
 
 
-# The kernel ends by itself once its reply is out. Now and then qtconsole sees that before it has read the reply, takes
-# it for a crash, and starts another.
+# Now and then the window stays open and qtconsole takes the end of the kernel for a crash, also since the kernel waits
+# for its client; why the payload of the reply is passed over is not known.
 @pytest.mark.flaky(reruns=3)
 def test_exit_closes_the_window_and_the_kernel(console: QtConsole) -> None:
     console.type("exit")

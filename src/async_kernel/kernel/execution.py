@@ -17,6 +17,7 @@ import anyio
 import outcome
 
 from async_kernel.kernel.leftovers import leftovers_line
+from async_kernel.kernel.lifecycle import leave
 from async_kernel.kernel.run_mode import tags_of, timeout_of
 from async_kernel.lifetime.pending import Pending
 from async_kernel.protocol.errors import RequestError, error_content
@@ -49,7 +50,7 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     began = datetime.datetime.now(datetime.UTC)
     field(request, "code", str)
     silent = field(request, "silent", bool, default=False)
-    if foreground and request.received < lane.abort_until and not silent:
+    if kernel.shell.exit_now or (foreground and request.received < lane.abort_until and not silent):
         _reply_aborted(kernel, request)
         return
     cell = Cell(request, token=lane.token, timeout=timeout_of(request, kernel.shell.timeout))
@@ -92,7 +93,7 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
         for each in queued:
             abort(kernel, each)
         if kernel.shell.exit_now:
-            kernel.stop()
+            leave(kernel)
 
 
 def _stops_on_error(request: Request) -> bool:

@@ -1,8 +1,14 @@
-"""interrupt_request and shutdown_request, served by the I/O loop while cells run or block."""
+"""interrupt_request and shutdown_request, served by the I/O loop while cells run or block; and ``exit`` in a cell.
+
+A client reads of ``exit`` in the reply (payload ``ask_exit``) and answers with a shutdown_request: consoles do. Were
+the kernel gone before that, a client that watches its process could take it for a crash, and start another.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
 
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
@@ -12,7 +18,11 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 
-__all__ = ["interrupt", "shutdown"]
+__all__ = ["EXIT_PATIENCE_S", "interrupt", "leave", "shutdown"]
+
+EXIT_PATIENCE_S: Final = 2.0
+"""Seconds that a client has to ask for the shutdown after ``exit``: enough for one that is busy with the reply, and
+less than jupyter_client's restarter lets pass between two looks at the process (3)."""
 
 
 def interrupt(kernel: Kernel[Any], request: Request) -> Content:
@@ -37,3 +47,16 @@ def shutdown(kernel: Kernel[Any], request: Request) -> None:
         msg = "this kernel is part of a program that does not allow its clients to shut it down"
         raise RequestError(msg)
     kernel.shut_down(request, restart=restart)
+
+
+def leave(kernel: Kernel[Any]) -> None:
+    """End the kernel because a cell said ``exit``: at the client's shutdown_request, or without it after a while.
+
+    No cell is run any more from the reply on (see :func:`~async_kernel.kernel.execution.execute`).
+    """
+
+    async def wait_for_the_client() -> None:
+        await anyio.sleep(EXIT_PATIENCE_S)  # cancelled by the shutdown
+        kernel.stop()
+
+    kernel.beside.start_soon(wait_for_the_client)

@@ -168,7 +168,10 @@ class Endpoints:
             socket.bind(address)
         except zmq.ZMQError as exc:
             if exc.errno == zmq.EADDRINUSE:
-                msg = f"port {port} of the {channel} channel is in use already ({address})"
+                msg = (
+                    f"port {port} of the {channel} channel is in use already ({address}); "
+                    "start the kernel again, and it will be given other ports"
+                )
                 raise PortInUseError(exc.errno, msg) from exc
             msg = f"the {channel} channel cannot listen at {address}: {exc.strerror}"
             raise BindError(exc.errno, msg) from exc
