@@ -121,7 +121,8 @@ class AnyOrder(RuleBasedStateMachine):
     def asks_about_code(self, kind: str) -> None:
         # A completion that is asked for anew before it was begun is aborted.
         allowed = {"ok", "complete"} | ({"aborted"} if kind == "complete_request" else set())
-        self._send(kind, {"code": "pri", "cursor_pos": 3}, "helper", allowed)
+        lane = "helper" if kind == "is_complete_request" else "completer"
+        self._send(kind, {"code": "pri", "cursor_pos": 3}, lane, allowed)
 
     @rule()
     def interrupt(self) -> None:
