@@ -364,7 +364,9 @@ def test_the_task_tree_says_where_a_callback_of_a_comm_blocks_the_loop(client: C
     assert blocked["seconds"] >= 1
     client.run("# thread\non.set()")
     assert client.run("6 * 7").text == "42"
-    assert client.request("task_tree_request", {}, channel="control").reply["blocked"] is None
+    client.until(
+        lambda: client.request("task_tree_request", {}, channel="control").reply["blocked"] is None, "a loop that turns"
+    )
 
 
 def test_tasks_is_text_and_html(client: Client) -> None:
