@@ -136,6 +136,10 @@ def test_the_class_is_said_in_the_end() -> None:
     assert new().interface_class is CallableInterface
 
 
+def test_the_frame_of_the_last_interrupt_is_none() -> None:
+    assert (BaseInterface.last_interrupt_frame, new().last_interrupt_frame) == (None, None)
+
+
 def test_an_unknown_option_exits_and_leaves_the_slot_free(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         new(["--no-such-thing"])

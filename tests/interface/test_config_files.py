@@ -98,6 +98,7 @@ WRONG = {
     "a syntax error": ("x = 1\nx = = 1", ", line 2: invalid syntax"),
     "an error": ("x = 1\n\n1 / 0", ", line 3: ZeroDivisionError: division by zero"),
     "an error deeper down": ("import json\njson.loads('')", ", line 2: json.decoder.JSONDecodeError"),
+    "an exit": ("import sys\nsys.exit()", ", line 2: SystemExit"),
     "a wrong value": ("c.BaseShell.timeout = 'long'", ": BaseShell.timeout: The 'timeout' trait of a BaseShell"),
     "not UTF-8": (b"x = '\xff'", "utf-8"),
 }

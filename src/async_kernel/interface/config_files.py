@@ -58,7 +58,8 @@ class PythonFile(PyFileConfigLoader):
             raise ConfigFileError(self.full_filename, None, str(exc)) from None
         except SyntaxError as exc:
             raise ConfigFileError(exc.filename or self.full_filename, exc.lineno, exc.msg) from None
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
+            # A file that exits would end the kernel in silence, and an embedding program with it.
             frames = traceback.extract_tb(exc.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == self.full_filename]
             said = "".join(traceback.format_exception_only(exc)).strip()
