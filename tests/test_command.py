@@ -278,10 +278,10 @@ def test_uninstalling_what_is_not_there_says_what_is(run: Run, kernels: Path) ->
 
 def test_uninstall_takes_names(run: Run, kernels: Path) -> None:
     folder = f"--folder={kernels}"
-    for name in ("mine", "yours", "theirs"):
+    for name in ("mine", "yours", "theirs", "ours"):
         run("install", folder, f"--name={name}")
 
-    assert run("uninstall", folder, "mine", "yours", "mine").code == 0
+    assert run("uninstall", folder, "mine", "yours", "mine", "--name=ours").code == 0
     assert list(get_kernel_info(kernels)) == ["theirs"]
 
 

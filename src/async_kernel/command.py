@@ -236,10 +236,12 @@ def _check(name: str, flags: list[str], settings: dict[str, Any]) -> None:
 
 def _uninstall(options: argparse.Namespace, others: list[str]) -> None:
     names = [word for word in others if not word.startswith("-")]
+    if not names or options.name != DEFAULT_KERNEL_NAME:
+        names.append(options.name)
     _no_more([word for word in others if word.startswith("-")])
     folder = get_kernel_dir(**_place(options))
     # Those that are not there first: they are refused, and then none has been removed.
-    for name in sorted(dict.fromkeys(names or [options.name]), key=lambda name: (folder / name).is_dir()):
+    for name in sorted(dict.fromkeys(names), key=lambda name: (folder / name).is_dir()):
         remove_kernelspec(folder, name)
         sys.stdout.write(f"Removed the kernel {name!r} from {folder}\n")
 

@@ -170,7 +170,7 @@ class Endpoints:
             if exc.errno == zmq.EADDRINUSE:
                 msg = (
                     f"port {port} of the {channel} channel is in use already ({address}); "
-                    "start the kernel again, and it will be given other ports"
+                    "start the kernel again if its client chose the port, or choose another"
                 )
                 raise PortInUseError(exc.errno, msg) from exc
             msg = f"the {channel} channel cannot listen at {address}: {exc.strerror}"
