@@ -36,11 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests of whole processes a second try in CI, whose machines are shared; the summary names each one."""
+    """Give every test a second try in CI, whose machines are shared; the summary names each that took it."""
     if os.environ.get("CI"):
         for item in items:
-            if item.path.parent.name in ("browser", "docs", "e2e", "ecosystem", "torture"):
-                item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import Ports
 from async_kernel.transport.plain_session import PlainSession
 from async_kernel.typing import Channel
-from tests.e2e.harness.process import free_ports
+from tests.e2e.harness.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.harness.process import free_ports
+from tests.e2e.harness.ports import free_ports
 from tests.e2e.harness.subject import OURS
 
 if TYPE_CHECKING:

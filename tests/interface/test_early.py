@@ -13,7 +13,7 @@ from async_kernel.interface import config_places, early
 from async_kernel.interface.ip_app import IPApp
 from async_kernel.transport.connection import Ports
 from async_kernel.transport.plain_session import PlainSession
-from tests.e2e.harness.process import free_ports
+from tests.e2e.harness.ports import free_ports
 
 CHANNELS = ("hb", "shell", "iopub", "stdin", "control")
 

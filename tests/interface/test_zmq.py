@@ -13,7 +13,7 @@ import pytest
 from async_kernel.common import MethodNotSupported
 from async_kernel.interface.zmq import ZMQInterface
 from async_kernel.typing import Backend, Hosts
-from tests.e2e.harness.process import free_ports
+from tests.e2e.harness.ports import free_ports
 
 pytestmark = pytest.mark.usefixtures("free_slot")
 

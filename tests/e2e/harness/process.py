@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -17,6 +15,7 @@ import psutil
 from jupyter_client.connect import write_connection_file
 
 from tests.e2e.harness.client import Client, wait_for
+from tests.e2e.harness.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -190,22 +189,6 @@ def start_kernel(
     environment = {**subject.spec.get("env", {}), "JPY_PARENT_PID": str(os.getpid()), **(env or {})}
     command = [*subject.command(str(path)), *options]
     return KernelProcess(command, path, env=environment, folder=folder, terminal=terminal)
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens at, below those that the system gives to anybody: still free a moment later."""
-    found: list[int] = []
-    while len(found) < number:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 def start_program(home: Home, source: str, *, folder: Path, connection_file: Path) -> KernelProcess:
