@@ -1,8 +1,8 @@
 """A kernel whose clients do anything in any order, beside a model of what each of them must see.
 
 The model: every request gets busy, one reply and idle; requests of one lane end in the order in which they were sent;
-a cell ends as its code says, or is aborted behind one that failed, or cut short by whoever asked for that; names and
-comms and subshells are those that were made.
+a cell ends as its code says, or is aborted behind one that failed, or cut short by whoever asked for that; a silent cell
+may run beside one that awaits; comms and subshells are those that were made.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class AnyOrder(RuleBasedStateMachine):
     def cell(self, kind: str, stop: bool, where: int, silent: bool) -> None:
         code, ends = CELLS[kind]
         subshell = self._subshells[where] if where < len(self._subshells) else None
-        lane = "beside" if kind in ("concurrent", "threaded") else subshell or "main"
+        lane = "beside" if silent or kind in ("concurrent", "threaded") else subshell or "main"
         content = {"code": code, "silent": silent, "stop_on_error": stop, "store_history": False}
         self._send("execute_request", content, lane, ends | {"aborted", "error"}, subshell_id=subshell)
 

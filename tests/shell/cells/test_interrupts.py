@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from async_kernel.shell.cells import interrupts
 from async_kernel.shell.cells.gate import BLOCKS_S, SETTLED_S, Gate
 from async_kernel.shell.cells.interrupts import Interrupter
 
@@ -234,6 +235,7 @@ class FakeCell:
         self.state = state
         self.cause: str | None = None
         self.noticed = False
+        self.native = None
         self.is_showing = False
         self.cuts: list[str] = []
 
@@ -284,6 +286,31 @@ def test_sigint_after_the_end_of_its_cell_spares_the_next() -> None:
     interrupter.foreground = new  # type: ignore[assignment]
     interrupter.on_sigint(None)
     assert new.cuts == []
+
+
+@pytest.mark.trio
+async def test_a_signal_is_not_sent_again_after_it_was_handled(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(interrupts, "raise_sigint_in_main_thread", lambda: sent.append("SIGINT"))
+    cell = FakeCell(inside=False, state="awaiting")
+    interrupter = interrupter_with(cell)
+
+    class HandledMeanwhile(Gate):
+        """The other thread handles the signal right after this one has seen that it is not handled."""
+
+        __slots__ = ()
+
+        def strike(self, exc: Any = KeyboardInterrupt, *, unless: Callable[[], bool] = bool) -> bool:
+            interrupter._noticed(cell)  # type: ignore[arg-type]
+            return super().strike(exc, unless=unless)
+
+    cell.gate = HandledMeanwhile(threading.get_ident())
+    interrupter.interrupt()
+    cell.gate.pending = False  # it was thrown in
+    await interrupter.insist(cell, lambda: None)  # type: ignore[arg-type]
+    assert (sent, cell.gate.pending) == ([], False)
 
 
 def test_a_strike_leaves_nothing_behind_in_the_interpreter() -> None:

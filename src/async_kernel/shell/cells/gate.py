@@ -168,17 +168,21 @@ class Gate:
         """Whether the frame is the gate's own code, where nothing may be raised."""
         return frame is not None and frame.f_code in _GATE_CODES
 
-    def strike(self, exc: type[KeyboardInterrupt] = KeyboardInterrupt) -> bool:
+    def strike(self, exc: type[KeyboardInterrupt] = KeyboardInterrupt, *, unless: Callable[[], bool] = bool) -> bool:
         """Raise KeyboardInterrupt in the cell at its thread's next bytecode; from any thread.
 
         Not while it may be entering or leaving a scope: in a step that does not block, or in an async library's code.
+
+        Args:
+            exc: what is raised.
+            unless: whether the cell has been interrupted already; what it says holds while the strike is made.
 
         Returns:
             False if it was not done. Then it is raised when the cell goes on after its next await, if it comes to one;
             who has called this calls it again.
         """
         with self._lock:
-            if self.sealed:
+            if self.sealed or unless():
                 return False
             if not self.inside or not self._may_be_struck():
                 self.pending = True

@@ -13,6 +13,9 @@ moment whether the cell's code is on the stack of its thread. An :class:`Interru
 An interrupt never leaves its cell. The handler raises only while the gate is entered and the interrupted frame is
 not the gate's own; an asynchronous exception is only set while the gate is entered, under the gate's lock, and is
 withdrawn when the gate is left. What strikes in between is kept, and raised when the cell's code goes on.
+
+A signal that nothing becomes of is sent again. Looking whether it was handled, and sending, is one step under a lock
+that the handler takes, too: a signal sent after the handling would be a second interrupt, in a cell that cleans up.
 """
 
 from __future__ import annotations
@@ -70,6 +73,8 @@ class Interrupter:
         self._sent_at = -math.inf
         self._handled: Pending[None] = Pending()
         self._handled_at = -math.inf
+        # Reentrant, for the handler may run in the middle of what its thread does under it.
+        self._sending = threading.RLock()
 
     def interrupt(
         self, cell: Cell | Task | None = None, cause: Cause = "interrupt", reason: str | None = None
@@ -155,35 +160,43 @@ class Interrupter:
         while True:
             with anyio.move_on_after(RESEND_S):
                 await handled
-            if handled.done() or cell.gate.delivered or cell.state == "ended":
-                return
-            self._sent, self._sent_at = True, time.monotonic()
-            if handled.done():
-                return  # it was, before it could know that a signal is on its way
+
+            def is_over() -> bool:
+                return handled.done() or cell.gate.delivered or cell.state == "ended"
+
             # Whichever comes first is the one: the handler withdraws the exception, the exception counts as handled.
-            if cell.gate.strike(_interrupt_that_tells(lambda: self._note_handled(handled))):
+            if cell.gate.strike(_interrupt_that_tells(lambda: self._note_handled(handled)), unless=is_over):
                 also()
-            raise_sigint_in_main_thread()
+            with self._sending:
+                if is_over():
+                    return
+                self._sent, self._sent_at = True, time.monotonic()
+                raise_sigint_in_main_thread()
 
     def _turned(self, handled: Pending[None]) -> None:
-        if handled is self._handled and not self._sent:
-            self._signalled = None  # otherwise the handler will see whom the signal is for
-        handled.set_result(None)
+        with self._sending:
+            if handled is self._handled and not self._sent:
+                self._signalled = None  # otherwise the handler will see whom the signal is for
+            handled.set_result(None)
 
     def _note_handled(self, handled: Pending[None]) -> None:
-        self._handled_at = time.monotonic()
-        handled.set_result(None)
+        with self._sending:
+            self._handled_at = time.monotonic()
+            handled.set_result(None)
 
     async def insist_on_noticing(self, cell: Cell) -> None:
         """The same for a signal that somebody else has sent; the handler has run when the cell has noticed."""
         turned: Pending[None] = Pending()
         self.token.call_soon(turned.set_result, None)
-        while not cell.noticed and cell.state != "ended":
+        while True:
             with anyio.move_on_after(RESEND_S):
                 await turned
                 return
-            self._signalled = cell
-            raise_sigint_in_main_thread()
+            with self._sending:
+                if cell.noticed or cell.state == "ended":
+                    return
+                self._signalled = cell
+                raise_sigint_in_main_thread()
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Our SIGINT handler's work: called in the main thread, at the frame that the signal interrupted.
@@ -225,10 +238,11 @@ class Interrupter:
         raise KeyboardInterrupt
 
     def _noticed(self, cell: Cell | Task | None) -> None:
-        self._signalled = None
-        if cell is not None:
-            cell.noticed = True
-        self._note_handled(self._handled)
+        with self._sending:
+            self._signalled = None
+            if cell is not None:
+                cell.noticed = True
+            self._note_handled(self._handled)
 
 
 async def insist_on_striking(gate: Gate) -> None:
