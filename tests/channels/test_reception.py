@@ -27,11 +27,10 @@ PATIENCE_MS = 20_000
 class Desk:
     """A reception, and a client of it."""
 
-    def __init__(self, context: OwningContext) -> None:
+    def __init__(self, context: OwningContext, **answers: Callable[[Any], Any]) -> None:
         self.ports = Ports(*free_ports(5))
-        self.reception = Reception(
-            IOSettings(ip="127.0.0.1", ports=self.ports), Codec(PlainSession(b"key")), {"banner": "Hello"}
-        )
+        settings = IOSettings(ip="127.0.0.1", ports=self.ports)
+        self.reception = Reception(settings, Codec(PlainSession(b"key")), {"banner": "Hello"}, answers)
         self.session = Session(key=b"key")
         self.sockets = {channel: context.socket(zmq.DEALER) for channel in (Channel.shell, Channel.control)}
         for channel, socket in self.sockets.items():
@@ -104,6 +103,24 @@ def test_other_requests_are_kept_in_order(desk: Desk, arrivals_of: Callable[[Des
     arrivals = arrivals_of(desk)
     assert [request.header["msg_id"] for request in arrivals.requests] == kept
     assert [header["msg_id"] for header in arrivals.answered] == [asked]
+
+
+def test_what_can_be_answered_is_until_a_request_waits(
+    context: OwningContext, arrivals_of: Callable[[Desk], Arrivals]
+) -> None:
+    answers: list[Any] = [None, {"status": "ok", "history": []}]
+    desk = Desk(context, history_request=lambda content: answers.pop())
+    with desk.open():
+        answered = desk.send("history_request")
+        reply = desk.reply()
+        kept = [desk.send("history_request"), desk.send("history_request")]  # the third is not even tried
+        asked = desk.send("kernel_info_request")
+        desk.reply()
+    arrivals = arrivals_of(desk)
+    assert (reply["msg_type"], reply["parent_header"]["msg_id"]) == ("history_reply", answered)
+    assert reply["content"] == {"status": "ok", "history": []}
+    assert [request.header["msg_id"] for request in arrivals.requests] == kept
+    assert [header["msg_id"] for header in arrivals.answered] == [answered, asked]
 
 
 def test_the_statuses_of_answers_come_before_what_is_submitted(

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from tests.e2e.harness.snippets import Snippets
     from tests.e2e.harness.subject import Home, Subject
 
-CONSOLE = [sys.executable, "-m", "jupyter_console"]
-CONTROL_C, CONTROL_D, TAB, BACKSPACE = "\x03", "\x04", "\t", "\x7f"
+# On a busy machine an answer may take longer than the second that a console gives it to tell whether a line is complete.
+PATIENT = "--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=30"
+CONSOLE = [sys.executable, "-m", "jupyter_console", PATIENT]
+CONTROL_C, CONTROL_D, TAB, UP = "\x03", "\x04", "\t", "\x1b[A"
 
 
 @pytest.fixture
@@ -64,22 +66,49 @@ def test_a_session(console: Terminal, snippets: Snippets, tmp_path: Path) -> Non
     assert not any(process.is_running() for process in kernels)
 
 
+def test_lines_of_former_sessions_come_back(subject: Subject, home: Home, tmp_path: Path) -> None:
+    for up in (False, True):
+        with Terminal([*CONSOLE, "--kernel", subject.name], env=home.environment, folder=tmp_path) as console:
+            console.see("In [1]:")
+            if up:
+                console.keys(UP)
+                console.see("In [1]: 'of an ' + 'earlier session'")
+                console.keys("\r")
+                console.see("Out[1]: 'of an earlier session'")
+            else:
+                console.type("'of an ' + 'earlier session'", see="In [2]:")
+            console.keys("exit\r")
+            assert console.ended() == 0
+
+
 def test_help_is_paged(console: Terminal) -> None:
     # With a pager that just prints.
     assert "Docstring:" in console.type("print?", see="Docstring:")
 
 
-def test_the_end_of_input_at_a_question(console: Terminal) -> None:
-    console.type("input('any' + 'thing? ')", see="anything?")
-    console.keys(CONTROL_D)
-    assert "EOFError" in console.see("In [2]:")
+@pytest.fixture
+def console_in_use(console: Terminal) -> Terminal:
+    """A console with one cell behind it.
+
+    A console takes the ``idle`` of any earlier question of its own, which it reads 50 ms after it has sent a cell, for
+    the cell's, and then never asks what the cell asks, unless the cell's ``busy`` is there by then. With the first
+    cell, the idles of the start are among them.
+    """
+    console.type("1+1", see="In [2]:")
+    return console
 
 
-def test_an_interrupt_at_a_question(console: Terminal) -> None:
-    console.type("input('any' + 'thing? ')", see="anything?")
-    console.keys(CONTROL_C)
-    assert "KeyboardInterrupt" in console.see("In [2]:")
-    assert "Out[2]: 2" in console.type("1+1", see="In [3]:")
+def test_the_end_of_input_at_a_question(console_in_use: Terminal) -> None:
+    console_in_use.type("input('any' + 'thing? ')", see="anything?")
+    console_in_use.keys(CONTROL_D)
+    assert "EOFError" in console_in_use.see("In [3]:")
+
+
+def test_an_interrupt_at_a_question(console_in_use: Terminal) -> None:
+    console_in_use.type("input('any' + 'thing? ')", see="anything?")
+    console_in_use.keys(CONTROL_C)
+    assert "KeyboardInterrupt" in console_in_use.see("In [3]:")
+    assert "Out[3]: 2" in console_in_use.type("1+1", see="In [4]:")
 
 
 def test_output_while_a_cell_runs(console: Terminal, snippets: Snippets) -> None:

@@ -2,7 +2,8 @@
 
 Importing trio and IPython takes most of a start. Meanwhile a thread without them owns shell, control and heartbeat,
 tells clients what kernel this is (``kernel_info_request``), echoes heartbeats (clients take a kernel that answers and
-has no pulse for dead), and keeps all other requests in the order in which they came. When the
+has no pulse for dead), answers what else it was given answers for, and keeps all other requests in the order in which
+they came (after the first of these, whatever could depend on it, too). When the
 I/O loop is there, the thread ends, and the loop takes over: the sockets (ZMQ lets them change threads across a full
 fence, which joining a thread is; it happens this once), the requests, and what is to be published of the answers.
 A client sees one kernel all the while: the same sockets, key, session and history of signatures.
@@ -110,12 +111,21 @@ class Reception:
         settings: of the I/O loop to come; tcp, unencrypted, with ports.
         codec: of the I/O loop to come.
         info: the content of the replies to ``kernel_info_request``.
+        answers: for other types of requests: from the content of a request to that of its reply, or to None, where
+            only the kernel can tell. Not asked once another request waits for the kernel.
     """
 
-    def __init__(self, settings: IOSettings, codec: Codec, info: Content) -> None:
+    def __init__(
+        self,
+        settings: IOSettings,
+        codec: Codec,
+        info: Content,
+        answers: Mapping[str, Callable[[Content], Content | None]] | None = None,
+    ) -> None:
         self.settings = settings
         self.codec = codec
-        self._info = info
+        self._info: Content = {"status": "ok", **info}
+        self._answers = answers or {}
         self._arrivals = Arrivals(codec)
         self._bound = False
         self._ended, self._end = sockets.socketpair()
@@ -177,15 +187,13 @@ class Reception:
         except RemoteError as exc:
             arrivals.rejected.append((channel, exc))
             return
-        if request.msg_type != "kernel_info_request":
+        content = self._answer(request)
+        if content is None:
             arrivals.requests.append(request)
             return
         arrivals.answered.append(request.header)
         reply = self.codec.encode(
-            "kernel_info_reply",
-            {"status": "ok", **self._info},
-            parent=request.header,
-            identity=request.identity,
+            request.msg_type.replace("_request", "_reply"), content, parent=request.header, identity=request.identity
         )
         try:
             socket.send_multipart(reply)
@@ -193,6 +201,13 @@ class Reception:
             if exc.errno != errno.EHOSTUNREACH:
                 raise
             arrivals.undeliverable += 1
+
+    def _answer(self, request: Request) -> Content | None:
+        """The content of the reply; None if the kernel has to give it."""
+        if request.msg_type == "kernel_info_request":
+            return self._info
+        answer = self._answers.get(request.msg_type)
+        return None if answer is None or self._arrivals.requests else answer(request.content)
 
 
 def _as_it_is(socket: zmq.Socket[bytes], settings: IOSettings) -> None:

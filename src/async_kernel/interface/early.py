@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from async_kernel.interface.config_places import ipython_files, may_have_jupyter_files
+from async_kernel.interface.early_history import early_history
 from async_kernel.transport.connection_file import ConnectionFileError, read_connection_file
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ _HARMLESS_FLAGS: Final = {"quiet", "no-quiet"}
 PATIENCE_S: Final = 0.15
 """Seconds in which what is needed here must be imported: 75 ms where nothing else runs, a third of the kernel's time.
 
-Where it takes longer, it would take too long from the first answer to the second: jupyter_console waits a second for
-the history, and mixes up all answers afterwards if it did not come.
+Where it takes longer, it would take too long from the first answer to those that need the kernel: a client may take one
+that says what it is and then says nothing for stuck.
 """
 _CHANNELS: Final = ("hb", "shell", "iopub", "stdin", "control")
 
@@ -146,7 +147,8 @@ def reception_for(options: Mapping[str, Any]) -> Reception | None:
         return None
     debugger = importlib.util.find_spec("debugpy") is not None
     settings = IOSettings(ip=ip, ports=Ports(**dict(zip(_CHANNELS, ports, strict=True))))
-    return Reception(settings, Codec(session), kernel_info_content(banner, debugger=debugger))
+    answers = {"history_request": early_history}
+    return Reception(settings, Codec(session), kernel_info_content(banner, debugger=debugger), answers)
 
 
 def ipython_banner() -> str | None:
