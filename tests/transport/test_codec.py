@@ -249,6 +249,30 @@ def test_a_header_that_cannot_be_written_again_is_refused_or_goes_out_again(
     codec.encode("status", {}, parent=request.header)
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"date": "2030-41-01T00:00:00Z"},
+        {"username": "2030-02-30T00:00:00.5+01:00"},
+        {"note": {"deep": ["2030-01-01T25:00:00Z"]}},
+    ],
+    ids=["month", "day in another field", "hour deep inside"],
+)
+def test_a_date_that_would_break_other_clients_is_refused(codec: Codec, client: Session, field: dict[str, Any]) -> None:
+    message = client.msg("kernel_info_request")
+    message["header"] |= field
+    frames = client.serialize(message)
+    with pytest.raises(RemoteError, match="impossible date"):
+        codec.decode(frames, Channel.shell)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "2030-01-01", "2030-01-01T00:00:00", "1999-x-y", "4711-0-8-15"])
+def test_other_text_for_a_date_is_taken(codec: Codec, client: Session, date: str) -> None:
+    message = client.msg("kernel_info_request")
+    message["header"] |= {"date": date, "note": [date]}
+    assert codec.decode(client.serialize(message), Channel.shell).header["date"] == date
+
+
 def test_a_header_without_end_is_refused(codec: Codec, client: Session) -> None:
     header = client.msg_header("kernel_info_request") | {"date": "2030-01-01", "odd": "x" * 70_000}
     parts = [json.dumps(header).encode(), b"{}", b"{}", b"{}"]

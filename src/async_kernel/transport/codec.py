@@ -15,6 +15,7 @@ Why not ``Session.send`` and ``Session.deserialize`` as they are:
 - it fails with whatever exception the bad input happens to cause. Here all of them are :class:`RemoteError` with a
   sentence that says what was wrong.
 - it parses dates (most of its time); here a date stays the text that it was, which a parent header gives back exactly.
+  An impossible one is refused, since every jupyter_client that is sent it as a parent header fails.
 - lone surrogates pass the packer as bytes that are not UTF-8, which breaks the client; here they become U+FFFD.
 
 Errors come in two kinds (as in h11): :class:`RemoteError`, the other side sent rubbish; :class:`LocalError`, our own
@@ -183,6 +184,7 @@ class Codec:
                 raise RemoteError(msg)
         if any(type(value) in _CONTAINERS for value in header.values()):
             self._check_that_it_can_go_out_again(header)
+        _check_dates(header)
         message: dict[str, Any] = {
             "header": header,
             "msg_type": header["msg_type"],
@@ -240,6 +242,36 @@ class Codec:
             msg = f"the {name} is a JSON {type(value).__name__}, not an object"
             raise RemoteError(msg)
         return cast("dict[str, Any]", value)
+
+
+def _check_dates(header: dict[str, Any]) -> None:
+    """Refuse what jupyter_client takes for a date and cannot parse, anywhere in a header: it fails in all clients.
+
+    Raises:
+        RemoteError: if there is such a thing.
+    """
+    waiting: list[Any] = [header]
+    while waiting:
+        each = waiting.pop()
+        for value in cast("list[Any]", list(each.values()) if isinstance(each, dict) else each):
+            if isinstance(value, str):
+                if value[4:5] == "-" and value[7:8] == "-":
+                    _check_date(value)
+            elif isinstance(value, _CONTAINERS):
+                waiting.append(value)
+
+
+def _check_date(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        from jupyter_client.jsonutil import parse_date  # noqa: PLC0415 -- most dates are good
+
+        try:
+            parse_date(text)
+        except Exception as exc:  # whatever the parser of dates raises
+            msg = f"the header has an impossible date: {exc}"
+            raise RemoteError(msg) from exc
 
 
 def _header_of(parent: Mapping[str, Any] | Header) -> Mapping[str, Any] | Header:
