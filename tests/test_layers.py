@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "async_kernel"
 
 FLOORS = {
+    "platforms": 0,
     "typing": 1,
     "common": 1,
     "slot": 1,
@@ -229,7 +230,7 @@ HOMES = [
             "interface/process.py",
             "event_loop/trio_guest.py",  # imported where trio is a guest
         ),
-        ("lifetime/", "event_loop/", "shell/cells/interrupts.py", "interface/base.py"),  # a browser has none
+        ("lifetime/", "event_loop/", "platforms/", "shell/cells/interrupts.py", "interface/base.py"),
     ),
     # What supervises the user's asyncio tasks is imported when cells run on asyncio.
     Home(

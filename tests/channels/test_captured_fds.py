@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from async_kernel.channels.captured_fds import FdReader, captured_fds, flush_c_stdout
+from async_kernel.channels.captured_fds import FdReader, captured_fds
 from async_kernel.channels.output import OutputQueue, StreamRun
+from async_kernel.platforms.c_stdout import flush_c_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -1,8 +1,8 @@
 """A kernel whose clients do anything in any order, beside a model of what each of them must see.
 
 The model: every request gets busy, one reply and idle; requests of one lane end in the order in which they were sent;
-a cell ends as its code says, or is aborted behind one that failed, or cut short by whoever asked for that; a silent cell
-may run beside one that awaits; comms and subshells are those that were made.
+a cell ends as its code says, or is aborted behind one that failed, or cut short by whoever asked for that; a silent
+cell may run beside one that awaits; comms and subshells are those that were made.
 """
 
 from __future__ import annotations

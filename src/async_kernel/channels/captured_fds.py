@@ -9,22 +9,21 @@ the cell prints next, and before its ``idle``. In between a task of the I/O loop
 up: the pipe fills, and the child waits.
 
 C's own buffer of stdout becomes line-buffered, as on a terminal: otherwise a ``printf`` would stay in it until the
-kernel ends. A cell that prints half a line from C calls :func:`flush_c_stdout` (not in the I/O loop, which empties the
-pipe).
+kernel ends. For a cell that prints half a line from C it is flushed (not in the I/O loop, which empties the pipe).
 """
 
 from __future__ import annotations
 
 import codecs
-import ctypes
-import functools
 import os
-import select
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
+
+from async_kernel.platforms.c_stdout import buffer_c_stdout_by_line, flush_c_stdout
+from async_kernel.platforms.events import make_probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -34,15 +33,13 @@ if TYPE_CHECKING:
 
     Parent = Header | Mapping[str, Any] | None
 
-__all__ = ["CapturedFds", "FdReader", "captured_fds", "flush_c_stdout"]
+__all__ = ["CapturedFds", "FdReader", "captured_fds"]
 
 _NAMES: Final[tuple[StreamName, StreamName]] = ("stdout", "stderr")
 _READ_BYTES: Final = 1 << 16
 """The capacity of a pipe (pipe(7))."""
 _READS_PER_PIPE: Final = 2
 """So many reads get what was there before the first, even if it had grown; a busy writer does not hold us up."""
-_LINE_BUFFERED: Final = 1
-"""``_IOLBF`` of stdio.h: 1 with glibc, musl and Apple's libc."""
 
 
 class CapturedFds(NamedTuple):
@@ -84,7 +81,7 @@ def captured_fds() -> Generator[CapturedFds]:
             os.close(writer)
             pipes.append(reader)
             originals.append(original)
-        _buffer_c_stdout_by_line()
+        buffer_c_stdout_by_line()
         yield CapturedFds((pipes[0], pipes[1]), (originals[0], originals[1]))
 
 
@@ -111,7 +108,7 @@ class FdReader:
         self._echo = echo
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = (decoder("replace"), decoder("replace"))
-        self._probe = _make_probe(fds.pipes)
+        self._probe = make_probe(fds.pipes)
 
     def catch_up(self) -> None:
         """Put into the queue what was written before this call. Any thread; never waits; cheap if there is nothing."""
@@ -157,43 +154,6 @@ class FdReader:
         if self._echo is not None:
             self._echo(index, data)
         return True
-
-
-def _make_probe(pipes: tuple[int, int]) -> select.epoll | None:
-    """What tells, in any thread and in a third of a microsecond, whether there is something to read; None: try."""
-    if sys.platform != "linux":
-        return None
-    probe = select.epoll()
-    for pipe in pipes:
-        probe.register(pipe, select.EPOLLIN)
-    return probe
-
-
-def flush_c_stdout() -> None:
-    """Write out what C code has printed and not flushed. May block while the pipe is full."""
-    if (stdout := _c_stdout()) is not None:
-        _libc().fflush(stdout)
-
-
-def _buffer_c_stdout_by_line() -> None:
-    if (stdout := _c_stdout()) is not None:
-        _libc().setvbuf(stdout, None, _LINE_BUFFERED, 0)
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
-
-
-@functools.cache
-def _c_stdout() -> ctypes.c_void_p | None:
-    """C's ``stdout``, or None where it is not a symbol of the process."""
-    if os.name != "posix":
-        return None
-    try:
-        return ctypes.c_void_p.in_dll(_libc(), "__stdoutp" if sys.platform == "darwin" else "stdout")
-    except ValueError:
-        return None
 
 
 def _flush_python(target: int) -> None:

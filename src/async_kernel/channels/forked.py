@@ -7,7 +7,8 @@ another thread held stays locked for ever. What must not go on in a child rememb
 from __future__ import annotations
 
 import functools
-import os
+
+from async_kernel.platforms.forks import at_fork
 
 __all__ = ["generation", "watch"]
 
@@ -22,8 +23,7 @@ def generation() -> int:
 @functools.cache
 def watch() -> None:
     """Begin to count. There is no way back: the hook of the interpreter cannot be removed; it adds one to a number."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_count)
+    at_fork(after_in_child=_count)
 
 
 def _count() -> None:

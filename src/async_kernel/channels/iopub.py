@@ -20,7 +20,6 @@ Closing: :meth:`IOPub.finish` lets :meth:`IOPub.serve` return when everything ha
 from __future__ import annotations
 
 import math
-import sys
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +28,7 @@ import trio
 import zmq
 
 from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
+from async_kernel.platforms.tcp import GIVES_UP_STALLED
 from async_kernel.transport.codec import LocalError, without_lone_surrogates
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def configure(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
 
 def transport_drops_stalled(settings: IOSettings) -> bool:
     """Whether the transport gives up connections that stay shut; otherwise IOPub passes over their clients."""
-    return settings.transport == "tcp" and sys.platform.startswith("linux")
+    return settings.transport == "tcp" and GIVES_UP_STALLED
 
 
 @dataclass(slots=True)
@@ -150,10 +150,11 @@ class IOPub:
     def client_gone(self, client: Departure) -> None:
         """A client has disconnected: say so, and count it, if it was TCP that gave it up."""
         # The timers of TCP are coarse, those of its statistics are not the same: a little less than declared will do.
-        if client.silence >= self._settings.stalled_client_s * 0.8:
+        if client.untaken.silence >= self._settings.stalled_client_s * 0.8:
+            size, silence = client.untaken
             self._note_dropped(
-                f"{client.name} took no output for {client.silence:.3g} s and was dropped "
-                f"({client.untaken} bytes and up to {self._settings.output_high_water_mark} messages were not sent)"
+                f"{client.name} took no output for {silence:.3g} s and was dropped "
+                f"({size} bytes and up to {self._settings.output_high_water_mark} messages were not sent)"
             )
 
     # ---- in order

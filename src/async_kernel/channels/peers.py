@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import socket as sockets
 import struct
-import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zmq
 
+from async_kernel.platforms.tcp import Untaken, untaken
 from async_kernel.transport.owned_socket import OwnedSocket
 
 if TYPE_CHECKING:
@@ -44,13 +44,11 @@ class Departure(NamedTuple):
 
     Attributes:
         name: for people.
-        untaken: bytes that were written for it and never left this machine, because it took nothing for
-            ``silence`` seconds (0 for a client that left by itself).
+        untaken: what was left for it, and for how long it had taken nothing.
     """
 
     name: str
-    untaken: int = 0
-    silence: float = 0.0
+    untaken: Untaken = Untaken()
 
 
 class Peers:
@@ -119,7 +117,7 @@ class Peers:
         if connection is None or self._gone is None:
             return
         with connection.socket:
-            departure = _departure(connection)
+            departure = Departure(connection.name, untaken(connection.socket))
         self._gone(departure)
 
 
@@ -134,27 +132,3 @@ def _name(connection: sockets.socket) -> str:
     except OSError:
         return "a client"
     return f"the client at {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a client"
-
-
-_TCP_CLOSE: Final = 7  # linux/net/tcp_states.h
-# struct tcp_info of linux/tcp.h: eight bytes, then 32-bit numbers; times in milliseconds.
-_STATE, _RETRANSMITS = 0, 2
-_LAST_DATA_SENT, _LAST_ACK_RECEIVED, _NOT_SENT, _INFO_BYTES = 44, 56, 144, 148
-
-
-def _departure(connection: _Connection) -> Departure:
-    quiet = Departure(connection.name)
-    if sys.platform != "linux" or connection.socket.family not in (sockets.AF_INET, sockets.AF_INET6):
-        return quiet
-    try:
-        info = connection.socket.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _INFO_BYTES)
-    except OSError:
-        return quiet
-    if len(info) < _INFO_BYTES or info[_STATE] != _TCP_CLOSE:
-        return quiet
-    sent, acknowledged, waiting = (
-        struct.unpack_from("=I", info, offset)[0] for offset in (_LAST_DATA_SENT, _LAST_ACK_RECEIVED, _NOT_SENT)
-    )
-    # Its window stayed shut, or its machine no longer answers. Whoever was killed has taken something shortly before.
-    silence = max(sent if waiting else 0, acknowledged if info[_RETRANSMITS] else 0)
-    return Departure(connection.name, waiting, silence / 1000)

@@ -17,16 +17,14 @@ from __future__ import annotations
 import io
 import os
 import select
-import stat
-import sys
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from async_kernel.lifetime.loop_token import LoopToken, current_loop_token
+from async_kernel.platforms.terminals import always_has_room, open_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +84,8 @@ class _Outlet:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._own = _opened_again(descriptor)
-        self._always_has_room = _is_file(descriptor)
+        self._own = open_again(descriptor)
+        self._always_has_room = always_has_room(descriptor)
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._left_out = 0
@@ -187,22 +185,3 @@ class TerminalStream(io.TextIOBase):
     def writable(self) -> bool:
         """True."""
         return True
-
-
-def _opened_again(descriptor: int) -> int | None:
-    """A descriptor for the same terminal that is non-blocking and nobody else's."""
-    if sys.platform == "win32":
-        return None
-    with suppress(OSError):
-        if os.isatty(descriptor):
-            return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    return None
-
-
-def _is_file(descriptor: int) -> bool:
-    """Whether writing never waits for anybody, and nobody can be asked whether there is room."""
-    try:
-        mode = os.fstat(descriptor).st_mode
-    except OSError:
-        return True
-    return sys.platform == "win32" or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor))

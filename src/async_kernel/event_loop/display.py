@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from async_kernel.platforms.displays import has_display
 
 __all__ = ["check_display"]
 
@@ -19,7 +18,7 @@ def check_display(host: str, variables: tuple[str, ...], otherwise: str = "") ->
     Raises:
         RuntimeError: if there is none.
     """
-    if sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in variables):
+    if has_display(*variables):
         return
     names = " nor ".join(variables)
     unset = f"neither {names} is set" if len(variables) > 1 else f"{names} is not set"

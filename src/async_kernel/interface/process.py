@@ -9,7 +9,6 @@ parent's death is an event of the operating system, not a poll.
 from __future__ import annotations
 
 import atexit
-import importlib
 import os
 import signal
 import socket
@@ -24,14 +23,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from async_kernel.lifetime.late_import import late_import
+from async_kernel.platforms.forks import at_fork
+from async_kernel.platforms.processes import wait_until_ended
+from async_kernel.platforms.signals import STOPPING_SIGNALS, WAKEUP_FD_CAN_BE_WRITTEN
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator
 
 __all__ = ["end_children", "leave_threads", "signals_handled", "watch_parent", "watch_signals"]
-
-STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 class SignalBytes(NamedTuple):
@@ -89,8 +89,8 @@ def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Ge
 
         previous = signal.signal(signal.SIGINT, handle)
         give_back(_give_back, signal.SIGINT, handle, previous)
-        if not stopping and sys.platform == "win32":
-            yield None  # descriptors of sockets cannot be written to there, so nothing could be handed on
+        if not stopping and not WAKEUP_FD_CAN_BE_WRITTEN:
+            yield None  # nothing could be handed on
             return
         ending = frozenset(STOPPING_SIGNALS if stopping else ())
         for signum in ending:
@@ -126,8 +126,7 @@ def _given_back_in_forks() -> Generator[list[Callable[[], object]]]:
 @cache
 def _watch_forks() -> None:
     """There is no way back: a hook of the interpreter cannot be removed. With an empty list it does nothing."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_give_back_in_fork)
+    at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_give_back_in_fork)
 
 
 _held: ContextVar[set[Any] | None] = ContextVar("async_kernel_held_signals", default=None)
@@ -184,40 +183,11 @@ async def watch_signals(signals: SignalBytes, stop: Callable[[], object], came: 
 
 async def watch_parent(pid: int, stop: Callable[[], object], log: logging.Logger) -> None:
     """In the I/O loop: stop when the process ``pid`` (on Windows: of that handle) has ended."""
-    if sys.platform == "win32":
-        await trio.lowlevel.WaitForSingleObject(pid)
-    elif sys.platform == "darwin":
-        await _parent_ended_kqueue(pid)
-    elif hasattr(os, "pidfd_open"):
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            pass
-        else:
-            try:
-                await trio.lowlevel.wait_readable(fd)
-            finally:
-                os.close(fd)
-    else:
+    if not await wait_until_ended(pid):
         log.warning("The death of the parent process cannot be noticed on this platform.")
         return
     log.warning("The parent process (%s) has ended: stopping.", pid)
     stop()
-
-
-async def _parent_ended_kqueue(pid: int) -> None:  # pragma: no cover -- macOS
-    lowlevel: Any = trio.lowlevel  # what follows exists on macOS only
-    select: Any = importlib.import_module("select")
-    kqueue = lowlevel.current_kqueue()
-    flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
-    event = select.kevent(pid, select.KQ_FILTER_PROC, flags, select.KQ_NOTE_EXIT)
-    with lowlevel.monitor_kevent(pid, select.KQ_FILTER_PROC) as queue:
-        try:
-            kqueue.control([event], 0)
-        except ProcessLookupError:
-            return
-        async for _ in queue:
-            return
 
 
 def leave_threads(grace_s: float, log: logging.Logger) -> None:

@@ -20,7 +20,7 @@ import anyio
 import trio
 from traitlets import Bool, CaselessStrEnum, CFloat
 
-from async_kernel.channels.captured_fds import captured_fds, flush_c_stdout
+from async_kernel.channels.captured_fds import captured_fds
 from async_kernel.channels.io_loop import IOLoop, IOSettings
 from async_kernel.channels.terminal import Terminal
 from async_kernel.interface import early
@@ -28,6 +28,8 @@ from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.connection import ConnectionFileMixin
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
 from async_kernel.kernel.leftovers import what_will_not_end
+from async_kernel.platforms.c_stdout import flush_c_stdout
+from async_kernel.platforms.ipc import TRANSPORTS
 from async_kernel.shell.user_io import user_io
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import BindError, CurveError, CurveKeys, Ports, is_loopback
@@ -56,9 +58,7 @@ __all__ = ["AsyncSession", "ZMQInterface"]
 class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     """A kernel that Jupyter clients reach through ZMQ sockets."""
 
-    transport = CaselessStrEnum(["tcp", "ipc"] if sys.platform == "linux" else ["tcp"], default_value="tcp").tag(
-        config=True
-    )
+    transport = CaselessStrEnum(list(TRANSPORTS), default_value="tcp").tag(config=True)
     "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
     stalled_client = CFloat(60.0).tag(config=True)
     "Seconds after which a client that takes no output is dropped, instead of holding up the cells that print."

@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from async_kernel.lifetime.late_import import late_import
+from async_kernel.platforms.processes import is_in_our_group
 
 if TYPE_CHECKING:
     import logging
@@ -20,13 +21,10 @@ __all__ = ["interrupt_children"]
 
 def interrupt_children(log: logging.Logger) -> None:
     """Send SIGINT to the children in this process's group; those in a group of their own are left alone."""
-    if not hasattr(os, "getpgid"):
-        return
     psutil = late_import("psutil")
-    group = os.getpgrp()
     for child in psutil.Process().children(recursive=True):
         try:
-            if os.getpgid(child.pid) == group:
+            if is_in_our_group(child.pid):
                 os.kill(child.pid, signal.SIGINT)
         except ProcessLookupError:
             continue

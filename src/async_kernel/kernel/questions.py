@@ -11,11 +11,11 @@ waits: its first answer would take a second or more. Programs that only run cell
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from async_kernel.kernel.helper import HelperLane
+from async_kernel.platforms.threads import HAVE_THREADS
 from async_kernel.protocol.errors import RequestError
 from async_kernel.shell.cells.lane import Lane
 from async_kernel.typing import MsgType
@@ -53,7 +53,7 @@ class Questions:
         self._latest: dict[str, Request] = {}
         self._warmed = False
         self.lanes: dict[QuestionLane, HelperLane | Lane]
-        if sys.platform == "emscripten":
+        if not HAVE_THREADS:
             lane = Lane("helper", serve_in_loop)
             self.lanes = {"helper": lane, "completer": lane}
         else:

@@ -13,7 +13,6 @@ Importable without trio.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +21,7 @@ import anyio
 import anyio.lowlevel
 
 from async_kernel.lifetime.loop_token import Wake
+from async_kernel.platforms.events import HAVE_EVENTFD, open_event, read_event, set_event
 from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Bell(Protocol):
 
 def make_bell(token: LoopToken) -> Bell:
     """The best bell for a task of that loop, which runs here."""
-    if sys.platform == "linux":
+    if HAVE_EVENTFD:
         if token.backend is Backend.trio:
             return TrioBell()
         with suppress(NotImplementedError):
@@ -58,96 +58,96 @@ def make_bell(token: LoopToken) -> Bell:
     return TokenBell(token)
 
 
-if sys.platform == "linux":
+class _EventBell:
+    """An eventfd; how a task waits for it is its loop's affair."""
 
-    class _EventBell:
-        """An eventfd; how a task waits for it is its loop's affair."""
+    def __init__(self) -> None:
+        self._event = open_event()
+        # A thread must not ring a number that means another file by now. Reentrant: signal handlers ring, too.
+        # Whoever waits does without it: he would have to wait for the ringing thread just when that has woken him.
+        self._lock = threading.RLock()
+        self._rung = False
+        self._closed = False
 
-        def __init__(self) -> None:
-            self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            # A thread must not ring a number that means another file by now. Reentrant: signal handlers ring, too.
-            # Whoever waits does without it: he would have to wait for the ringing thread just when that has woken him.
-            self._lock = threading.RLock()
-            self._rung = False
-            self._closed = False
-
-        def ring(self) -> None:
-            if self._rung:
-                return
-            self._rung = True
-            try:
-                with self._lock:
-                    if not self._closed:
-                        os.eventfd_write(self._event, 1)
-            except BaseException:  # an interrupt in this thread: the next call must ring
-                self._rung = False
-                raise
-
-        def close(self) -> None:
+    def ring(self) -> None:
+        if self._rung:
+            return
+        self._rung = True
+        try:
             with self._lock:
                 if not self._closed:
-                    self._closed = True
-                    self._forget()
-                    os.close(self._event)
+                    set_event(self._event)
+        except BaseException:  # an interrupt in this thread: the next call must ring
+            self._rung = False
+            raise
 
-        def _forget(self) -> None:
-            """Tell the loop that it is about to be closed."""
-            raise NotImplementedError
-
-    class TrioBell(_EventBell):
-        """One that trio watches while the task waits."""
-
-        def __init__(self) -> None:
-            import trio  # noqa: PLC0415 -- asyncio needs none
-
-            self._wait_readable = trio.lowlevel.wait_readable
-            self._notify_closing = trio.lowlevel.notify_closing
-            super().__init__()
-
-        async def wait(self) -> None:
-            await self._wait_readable(self._event)
-            os.eventfd_read(self._event)
-            self._rung = False  # after the reading: nothing is noted that was read already
-
-        def _forget(self) -> None:
-            self._notify_closing(self._event)
-
-    class AsyncioBell(_EventBell):
-        """One that an asyncio loop watches all the time.
-
-        Raises:
-            NotImplementedError: if it cannot.
-        """
-
-        def __init__(self) -> None:
-            import asyncio  # noqa: PLC0415 -- trio needs none
-
-            super().__init__()
-            self._loop = asyncio.get_running_loop()
-            self._waiter: asyncio.Future[None] | None = None
-            self._has_come = False
-            try:
-                self._loop.add_reader(self._event, self._come)
-            except NotImplementedError:
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._forget()
                 os.close(self._event)
-                raise
 
-        def _come(self) -> None:
-            os.eventfd_read(self._event)
-            self._has_come = True
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
+    def _forget(self) -> None:
+        """Tell the loop that it is about to be closed."""
+        raise NotImplementedError
 
-        async def wait(self) -> None:
-            if self._has_come:
-                await anyio.lowlevel.checkpoint()
-            else:
-                self._waiter = self._loop.create_future()
-                await self._waiter
-            self._has_come = self._rung = False
 
-        def _forget(self) -> None:
-            self._loop.remove_reader(self._event)
+class TrioBell(_EventBell):
+    """One that trio watches while the task waits."""
+
+    def __init__(self) -> None:
+        import trio  # noqa: PLC0415 -- asyncio needs none
+
+        self._wait_readable = trio.lowlevel.wait_readable
+        self._notify_closing = trio.lowlevel.notify_closing
+        super().__init__()
+
+    async def wait(self) -> None:
+        await self._wait_readable(self._event)
+        read_event(self._event)
+        self._rung = False  # after the reading: nothing is noted that was read already
+
+    def _forget(self) -> None:
+        self._notify_closing(self._event)
+
+
+class AsyncioBell(_EventBell):
+    """One that an asyncio loop watches all the time.
+
+    Raises:
+        NotImplementedError: if it cannot.
+    """
+
+    def __init__(self) -> None:
+        import asyncio  # noqa: PLC0415 -- trio needs none
+
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._has_come = False
+        try:
+            self._loop.add_reader(self._event, self._come)
+        except NotImplementedError:
+            os.close(self._event)
+            raise
+
+    def _come(self) -> None:
+        read_event(self._event)
+        self._has_come = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        if self._has_come:
+            await anyio.lowlevel.checkpoint()
+        else:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        self._has_come = self._rung = False
+
+    def _forget(self) -> None:
+        self._loop.remove_reader(self._event)
 
 
 class TokenBell:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import datetime
 import queue
-import sys
 import threading
 import time
 from collections import defaultdict, deque
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from async_kernel.lifetime.owned_thread import run_in_owned_thread
+from async_kernel.platforms.threads import HAVE_THREADS
 from async_kernel.shell.ipython import HistoryAccessor, HistoryManager, register_timestamps
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class CellHistory(HistoryManager):
         """Write lines as they come, until cancelled."""
         self._signals = queue.SimpleQueue()
         task_status.started()
-        if sys.platform == "emscripten":  # no threads: lines are written when they are read, and at the end
+        if not HAVE_THREADS:  # lines are written when they are read, and at the end
             return
         await run_in_owned_thread(self._work, name="history", cancel=lambda: self._signals.put(True), no_debug=True)
 

@@ -16,13 +16,14 @@ import ipaddress
 import os
 import socket as sockets
 import stat
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import zmq
+
+from async_kernel.platforms.ipc import MAX_IPC_PATH_BYTES
 
 if TYPE_CHECKING:
     from typing import Any
@@ -34,9 +35,6 @@ __all__ = ["BindError", "CurveError", "CurveKeys", "Endpoints", "PortInUseError"
 Transport = Literal["tcp", "ipc"]
 
 _LOCALHOST: Final = "127.0.0.1"
-MAX_IPC_PATH_BYTES: Final = 107 if sys.platform.startswith("linux") else 103
-"""The length of ``sun_path`` without its final zero byte: unix(7), unix(4)."""
-
 _MAX_IPC_NUMBER: Final = 1000
 
 

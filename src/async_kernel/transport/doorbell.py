@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 import os
 import select
-import sys
 import threading
 from typing import TYPE_CHECKING, Protocol
 
 import trio
+
+from async_kernel.platforms.events import HAVE_EVENTFD, open_event, read_event, set_event
 
 if TYPE_CHECKING:
     from trio.lowlevel import TrioToken
@@ -42,51 +43,49 @@ class Doorbell(Protocol):
 
 def make_doorbell(descriptor: int, token: TrioToken) -> Doorbell:
     """The best that the system has, for a task that waits for ``descriptor``."""
-    if sys.platform == "linux":
+    if HAVE_EVENTFD:
         return EventDoorbell(descriptor)
     return TokenDoorbell(descriptor, token)
 
 
-if sys.platform == "linux":
+class EventDoorbell:
+    """An eventfd beside the descriptor, in an epoll that the task waits for."""
 
-    class EventDoorbell:
-        """An eventfd beside the descriptor, in an epoll that the task waits for."""
+    def __init__(self, descriptor: int) -> None:
+        self._event = open_event()
+        self._both = select.epoll()
+        self._both.register(descriptor, select.EPOLLIN)
+        self._both.register(self._event, select.EPOLLIN)
+        # A thread must not ring a number that means another file by now. Reentrant: finalizers print anywhere.
+        self._lock = threading.RLock()
+        self._closed = False
 
-        def __init__(self, descriptor: int) -> None:
-            self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._both = select.epoll()
-            self._both.register(descriptor, select.EPOLLIN)
-            self._both.register(self._event, select.EPOLLIN)
-            # A thread must not ring a number that means another file by now. Reentrant: finalizers print anywhere.
-            self._lock = threading.RLock()
-            self._closed = False
+    def ring(self) -> None:
+        with self._lock:
+            if not self._closed:
+                set_event(self._event)
 
-        def ring(self) -> None:
-            with self._lock:
-                if not self._closed:
-                    os.eventfd_write(self._event, 1)
-
-        async def wait(self, deadline: float, *, bell_only: bool = False) -> None:
-            descriptor = self._event if bell_only else self._both.fileno()
-            if deadline == math.inf:
+    async def wait(self, deadline: float, *, bell_only: bool = False) -> None:
+        descriptor = self._event if bell_only else self._both.fileno()
+        if deadline == math.inf:
+            await trio.lowlevel.wait_readable(descriptor)
+        else:
+            with trio.move_on_at(deadline):
                 await trio.lowlevel.wait_readable(descriptor)
-            else:
-                with trio.move_on_at(deadline):
-                    await trio.lowlevel.wait_readable(descriptor)
-            try:
-                os.eventfd_read(self._event)
-            except BlockingIOError:
-                return  # it was the descriptor
+        try:
+            read_event(self._event)
+        except BlockingIOError:
+            return  # it was the descriptor
 
-        def close(self) -> None:
-            with self._lock:
-                if self._closed:
-                    return
-                self._closed = True
-                for descriptor in (self._event, self._both.fileno()):
-                    trio.lowlevel.notify_closing(descriptor)
-                self._both.close()
-                os.close(self._event)
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for descriptor in (self._event, self._both.fileno()):
+                trio.lowlevel.notify_closing(descriptor)
+            self._both.close()
+            os.close(self._event)
 
 
 class TokenDoorbell:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import keyword
 import linecache
 import os
-import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +20,7 @@ from async_kernel.kernel.debugging import inside
 from async_kernel.kernel.debugging.connection import HANDSHAKE
 from async_kernel.kernel.debugging.variables import OWN_REFERENCES
 from async_kernel.lifetime.pending import Pending
+from async_kernel.platforms.users import is_our_folder
 from async_kernel.protocol.errors import RequestError
 from async_kernel.shell.running.cell_files import HASH_METHOD, HASH_SEED, SUFFIX, cell_file, cell_folder
 
@@ -221,8 +221,7 @@ def _make_private(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+        if not is_our_folder(folder):
             msg = f"{folder} belongs to somebody else"
             raise PermissionError(msg) from None
 

@@ -10,13 +10,13 @@ hand on everything that was not started by a cell. Tasks of task groups have an 
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
+from async_kernel.platforms.threads import HAVE_THREADS
 from async_kernel.protocol.request import current_request
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def supervised(
         else:
             loop.default_exception_handler(context)
 
-    unwatch = _watch(loop, note) if sys.platform == "emscripten" else _use_factory(loop, factory)
+    unwatch = _use_factory(loop, factory) if HAVE_THREADS else _watch(loop, note)
     loop.set_exception_handler(handler)
     try:
         yield

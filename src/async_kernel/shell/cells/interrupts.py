@@ -21,7 +21,6 @@ that the handler takes, too: a signal sent after the handling would be a second 
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from async_kernel.lifetime.pending import Pending
+from async_kernel.platforms.signals import raise_sigint_in_main_thread
 from async_kernel.shell.cells.children import child_on_stack, strike_child_on_stack
 from async_kernel.shell.cells.gate import BLOCKS_S
 from async_kernel.shell.cells.native import native_task
@@ -267,16 +267,6 @@ def _interrupt_that_tells(raised: Callable[[], object]) -> type[KeyboardInterrup
         raised()
 
     return type("KeyboardInterrupt", (KeyboardInterrupt,), {"__init__": init, "__module__": "builtins"})
-
-
-def raise_sigint_in_main_thread() -> None:
-    """Send this process's main thread SIGINT, ending a system call that it is in."""
-    if sys.platform == "win32":
-        signal.raise_signal(signal.SIGINT)  # there the handler's event also ends time.sleep
-    else:
-        ident = threading.main_thread().ident
-        if ident is not None:
-            signal.pthread_kill(ident, signal.SIGINT)
 
 
 def _in_child_of(cell: Cell | Task) -> bool:

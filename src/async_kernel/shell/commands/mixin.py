@@ -8,6 +8,7 @@ from typing import Any
 
 from IPython.utils.text import LSString, SList
 
+from async_kernel.platforms.commands import HAVE_SESSIONS
 from async_kernel.shell.ipython import InteractiveShell
 from async_kernel.shell.running.runs import AwaitedMagic
 
@@ -27,8 +28,9 @@ class RunsCommands(InteractiveShell):
             OSError: if it is to run in the background: that would belong to nobody.
             CalledProcessError: if it fails and ``system_raise_on_error`` is set.
         """
-        if sys.platform == "win32":
-            super().system(self.var_expand(cmd, depth=1))
+        if not HAVE_SESSIONS:
+            base: Any = super()
+            base.system(self.var_expand(cmd, depth=1))
             return
         from async_kernel.shell.commands.system import run_child, shell_command  # noqa: PLC0415 -- POSIX
 
@@ -49,8 +51,9 @@ class RunsCommands(InteractiveShell):
         Raises:
             OSError, CalledProcessError: as :meth:`system`.
         """
-        if sys.platform == "win32":
-            return super().getoutput(cmd, split, depth + 1)
+        if not HAVE_SESSIONS:
+            base: Any = super()
+            return base.getoutput(cmd, split, depth + 1)
         from async_kernel.shell.commands.system import run_child, shell_command  # noqa: PLC0415 -- as above
 
         expanded = self._foreground(cmd, depth=depth + 1)
@@ -62,7 +65,7 @@ class RunsCommands(InteractiveShell):
 
     def system_soon(self, cmd: str) -> Any:
         """What ``!command`` calls where the cell can await: :meth:`system`, to be awaited."""
-        if sys.platform == "win32" or not _is_ours(self, "system"):
+        if not HAVE_SESSIONS or not _is_ours(self, "system"):
             return self.system(cmd)
         expanded = self._foreground(cmd, depth=1)
 
@@ -76,7 +79,7 @@ class RunsCommands(InteractiveShell):
 
     def getoutput_soon(self, cmd: str) -> Any:
         """What ``x = !command`` calls where the cell can await: :meth:`getoutput`, to be awaited."""
-        if sys.platform == "win32" or not _is_ours(self, "getoutput"):
+        if not HAVE_SESSIONS or not _is_ours(self, "getoutput"):
             return self.getoutput(cmd, depth=1)
         expanded = self._foreground(cmd, depth=1)
 

@@ -25,6 +25,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from async_kernel.lifetime.owned_thread import run_in_owned_thread
+from async_kernel.platforms.processes import open_end
+from async_kernel.platforms.signals import KILL
 from async_kernel.shell.cells.cell import current_cell
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ __all__ = ["await_child", "child_environment", "end_group", "run_child", "shell_
 
 _GRACE_S = 0.5  # between the signals that end a child: time to clean up, and still an interrupt for who waits
 _CHUNK = 65536
-_ESCALATION = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM))
+_ESCALATION = (signal.SIGINT, signal.SIGTERM, KILL)
 
 Write = "Callable[[str], object]"
 
@@ -236,9 +238,9 @@ class _Relay:
 
     def _watch_end(self, stack: ExitStack) -> int | None:
         """A descriptor that is ready when the child has ended, where there is such a thing."""
-        if not hasattr(os, "pidfd_open"):
+        fd = open_end(self._process.pid)
+        if fd is None:
             return None
-        fd = os.pidfd_open(self._process.pid)
         stack.callback(os.close, fd)
         self._selector.register(fd, selectors.EVENT_READ)
         return fd

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.error import UsageError
 
+from async_kernel.platforms.commands import HAVE_CLS, HAVE_MAN
 from async_kernel.shell.ipython import InteractiveShell, Magics, display, line_magic, magics_class, page
 from async_kernel.shell.magics.gui import backends, offer_inline_config
 from async_kernel.shell.showing import payloads
@@ -101,7 +102,7 @@ class KernelMagics(Magics):
         """Show a file in the pager: the same as %less."""
         self.less(parameter_s)
 
-    if os.name == "posix":
+    if HAVE_MAN:
 
         @line_magic
         def man(self, parameter_s: str) -> None:
@@ -128,7 +129,7 @@ class KernelMagics(Magics):
         """Clear the output of the cell."""
         self.shell.display_pub.clear_output()
 
-    if os.name == "nt":
+    if HAVE_CLS:
         cls = line_magic("cls")(clear)
 
     @line_magic

@@ -8,7 +8,6 @@ ends it. With
 from __future__ import annotations
 
 import atexit
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magics import script as ipython
 
+from async_kernel.platforms.commands import HAVE_SESSIONS, split_words
 from async_kernel.shell.ipython import cell_magic, line_magic, magic_arguments, magics_class
 from async_kernel.shell.running.runs import AwaitedMagic, may_wait
 
@@ -76,12 +76,12 @@ class CellScriptMagics(_Base):
         Raises:
             CalledProcessError: if it fails, unless --no-raise-error is given.
         """
-        words = shlex.split(line, posix=sys.platform != "win32")
+        words = split_words(line)
         args, command = self.shebang.parser.parse_known_args(words)
         if args.bg:
             with _script(cell) as script, _named(command):
                 self._start(args, command, script)
-        elif may_wait() and sys.platform != "win32":
+        elif may_wait() and HAVE_SESSIONS:
             return AwaitedMagic(self._await(args, command, cell))
         else:
             with _script(cell) as script, _named(command):
@@ -90,7 +90,7 @@ class CellScriptMagics(_Base):
 
     def _run(self, args: Any, command: list[str], script: IO[bytes]) -> int:
         out, err = self._sink(args.out, "stdout"), self._sink(args.err, "stderr")
-        if sys.platform == "win32":
+        if not HAVE_SESSIONS:
             done = subprocess.run(command, stdin=script, capture_output=True, check=False)  # noqa: S603 -- the user's
             out(done.stdout.decode("utf-8", "replace"))
             err(done.stderr.decode("utf-8", "replace"))
@@ -148,7 +148,7 @@ class CellScriptMagics(_Base):
         """End what still runs, with its children."""
         processes, self.bg_processes = self.bg_processes, []
         for process in processes:
-            if sys.platform == "win32":
+            if not HAVE_SESSIONS:
                 process.kill()
                 process.wait()
             else:

@@ -11,6 +11,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
+from async_kernel.platforms.forks import at_fork
 from async_kernel.protocol.request import current_request, for_nobody
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ def _mark_forked() -> None:
     _forked = True
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_mark_forked)
+at_fork(after_in_child=_mark_forked)
 
 
 class CellStream(io.TextIOBase):
