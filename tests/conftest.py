@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.e2e.harness.subject import Home, Subject
 
 USED = pytest.StashKey[list[Any]]()
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +48,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    item.stash[FAILED] = report.failed or (report.when != "setup" and item.stash[FAILED])
     if report.failed:
         for kernel in item.stash.get(USED, []):
             report.sections.append((f"log of kernel {kernel.pid}", kernel.log))
@@ -130,9 +132,8 @@ def kernel(_shared_kernel: _Shared, request: pytest.FixtureRequest) -> Generator
     """A kernel that the tests of a module share; a test that fails leaves a new one to the next."""
     kernel = _shared_kernel.get()
     request.node.stash.setdefault(USED, []).append(kernel)
-    failed = request.session.testsfailed
     yield kernel
-    if request.session.testsfailed != failed:  # this very test: its kernel may be stuck
+    if request.node.stash[FAILED]:  # its kernel may be stuck; the session counts it only after a second try
         _shared_kernel.end()
 
 
