@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.e2e.harness.snippets import Snippets
     from tests.e2e.harness.subject import Home, Subject
 
-# On a busy machine an answer may take longer than the second that a console gives it to tell whether a line is complete.
+# On a busy machine it may take longer than a second to tell whether a line is complete, which a console waits for it.
 PATIENT = "--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=30"
 CONSOLE = [sys.executable, "-m", "jupyter_console", PATIENT]
 CONTROL_C, CONTROL_D, TAB, UP = "\x03", "\x04", "\t", "\x1b[A"
