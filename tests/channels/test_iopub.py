@@ -77,7 +77,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def publishing(context: OwningContext, address: str = "inproc://iopub", **settings: Any) -> AsyncIterator[Rig]:
+async def publishing(
+    context: OwningContext, address: str = "inproc://iopub", greeting: Output | None = None, **settings: Any
+) -> AsyncIterator[Rig]:
     options = IOSettings(**settings)
     socket = context.socket(zmq.XPUB)
     iopub.configure(socket, options)
@@ -88,7 +90,7 @@ async def publishing(context: OwningContext, address: str = "inproc://iopub", **
     queue = OutputQueue(options.iopub_limit_bytes)
     complaints = Complaints(logging.getLogger("test"), "iopub channel")
     owned = OwnedSocket(socket, token)
-    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints)
+    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, greeting)
     peers = Peers(socket, token, complaints, gone=publisher.client_gone)
     try:
         async with trio.open_nursery() as helpers:
@@ -115,6 +117,22 @@ async def test_every_subscriber_is_welcomed_on_its_topic(context: OwningContext,
     assert [(w["topic"], w["msg_type"], w["content"], w["parent_header"]) for w in welcomes] == [
         (topic, "iopub_welcome", {"subscription": topic.decode(errors="replace")}, {})
     ] * 2
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(("published", "seen"), [(False, "greeting"), (True, "status")])
+async def test_the_first_subscriber_is_greeted_unless_something_was_published_before(
+    context: OwningContext, autojump_clock: object, published: bool, seen: str
+) -> None:
+    greeting = iopub.message(Codec(Session(key=b"key")), "greeting", {}, parent=None)
+    async with publishing(context, greeting=greeting) as rig:
+        if published:
+            rig.publish("status", execution_state="busy")
+        first = await rig.subscriber()
+        assert await first.brief(1) == [seen]
+        second = await rig.subscriber()
+        rig.publish("display_data")
+        assert await second.brief(1) == ["display_data"]
 
 
 @pytest.mark.trio

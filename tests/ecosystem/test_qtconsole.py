@@ -75,9 +75,6 @@ def test_a_cell_asks(console: QtConsole) -> None:
     console.see("Out[2]: 'Ada'")
 
 
-# Now and then the window stays open and qtconsole takes the end of the kernel for a crash, also since the kernel waits
-# for its client; why the payload of the reply is passed over is not known.
-@pytest.mark.flaky(reruns=3)
 def test_exit_closes_the_window_and_the_kernel(console: QtConsole) -> None:
     console.type("exit")
     console.until(lambda: not console.is_open, "the end of the window")

@@ -115,6 +115,7 @@ class IOLoop:
         self._codec = codec
         self._submit = submit
         self._arrivals = arrivals
+        self._greeting: Output | None = None
         self._log = log
         self._queue = OutputQueue(settings.iopub_limit_bytes)
         self._terminal = terminal
@@ -174,6 +175,10 @@ class IOLoop:
         """End the loop in order, which :meth:`run` then waits for. Any thread, idempotent, returns at once."""
         self._closing = True
         self._in_loop(self._ask_to_close)
+
+    def greet(self, msg_type: str, content: Content) -> None:
+        """Publish this to the first subscriber, if it comes before anything else is published. Before :meth:`run`."""
+        self._greeting = iopub.message(self._codec, msg_type, content, parent=None)
 
     def stop_reading(self) -> None:
         """Read no request any more; replies, output and stdin go on. Any thread, idempotent."""
@@ -319,6 +324,7 @@ class IOLoop:
                 self._codec,
                 settings,
                 complaints[Channel.iopub],
+                self._greeting,
             )
             watchers = [
                 Peers(bound[Channel.iopub].socket, token, complaints[Channel.iopub], gone=publisher.client_gone),

@@ -8,6 +8,7 @@
   that was full when a message was sent without ``XPUB_NODROP``, until it reads again. Either way there is a warning and
   a count.
 - **The first client misses nothing**: what is published before anybody subscribes is kept for two seconds.
+- **Nobody is greeted late**: only a client that subscribes before anything is published reads that the kernel starts.
 - **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is
   known already; ``iopub_welcome`` goes out on that topic, after which its subscriber gets everything. Who invents
   topics without end is not welcomed.
@@ -88,6 +89,8 @@ class IOPub:
 
     Args:
         queue: where output waits; it may fill before :meth:`serve` runs.
+        greeting: for the first subscriber, if nothing was published before it came. That the kernel starts is no
+            longer true afterwards, and qtconsole, if it has sent a cell by then, takes it for the end of a crash.
     """
 
     def __init__(
@@ -97,8 +100,10 @@ class IOPub:
         codec: Codec,
         settings: IOSettings,
         complaints: Complaints,
+        greeting: Output | None = None,
     ) -> None:
         self._queue = queue
+        self._greeting = greeting
         self._socket = socket
         self._codec = codec
         self._settings = settings
@@ -139,6 +144,8 @@ class IOPub:
         while not self._finishing and not self._queue.is_full and trio.current_time() < until:
             await self._welcome_subscribers()
             if self._has_subscribers:
+                if self._greeting is not None and not self._queue.has_messages:
+                    await self._send(self._greeting.frames)
                 return
             await self._socket.wait(deadline=until)
 

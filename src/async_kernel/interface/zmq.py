@@ -153,7 +153,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             self.kernel.carrier_drop_counts = lambda: io.drop_counts()._asdict()
             if captured is not None:
                 self.kernel.flush_output = flush_c_stdout
-            io.publish("status", {"execution_state": "starting"}, parent=None)  # before anybody can ask for anything
+            io.greet("status", {"execution_state": "starting"})
             await channels.start(self._run_io, io, ended)
             try:
                 self.kernel.ports = io.ports.as_connection_info()
