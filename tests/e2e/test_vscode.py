@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.harness.client import Client, Result
+    from tests.e2e.harness.snippets import Snippets
 
 SILENT = {"silent": False, "store_history": False, "allow_stdin": True, "stop_on_error": False}
 """What the extension calls silent; other front ends' probes are silent as the protocol means it."""
@@ -96,6 +98,71 @@ def test_it_completes_and_inspects_while_a_cell_is_busy(client: Client) -> None:
     assert not client.so_far(running).done
     interrupt(client)
     assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+
+
+AWAITS = """
+import anyio
+async def say():
+    print("awaits")
+async with anyio.create_task_group() as group:
+    group.start_soon(say)
+    await anyio.sleep_forever()
+"""
+"""A cell that prints once it awaits."""
+
+
+def test_a_probe_evaluates_expressions_beside_a_waiting_cell(client: Client) -> None:
+    client.run("table = [[1, 2], [3, 4]]")
+    running = client.start(AWAITS)
+    client.printed(running, "awaits")
+    expressions = {"shape": "len(table), len(table[0])", "gone": "nowhere"}
+    probe = client.run("", silent=True, store_history=False, user_expressions=expressions)
+    found = probe.reply["user_expressions"]
+    assert found["shape"]["data"]["text/plain"] == "(2, 2)"
+    assert (found["gone"]["status"], found["gone"]["ename"]) == ("error", "NameError")
+    assert probe.kinds == ["busy", "idle"]
+    assert not client.so_far(running).done
+    interrupt(client)
+    assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+
+
+def test_it_asks_for_the_interpreter_of_the_kernel(client: Client) -> None:
+    code = "import sys as _VSCODE_sys\nprint(_VSCODE_sys.executable); del _VSCODE_sys"
+    assert client.run(code, **SILENT).stdout == f"{sys.executable}\n"
+
+
+def test_it_asks_for_history_and_help_while_a_cell_blocks(client: Client) -> None:
+    client.run("import threading\nstop = threading.Event()")
+    running = begin(client, "stop.wait()")
+    history = client.request("history_request", {"hist_access_type": "tail", "raw": True, "output": False, "n": 2})
+    assert history.reply["history"][-1][2] == "stop.wait()"
+    help_text = client.request("inspect_request", {"code": "stop.wait(", "cursor_pos": 10, "detail_level": 1})
+    assert "Block until" in help_text.reply["data"]["text/plain"]
+    complete = client.request("is_complete_request", {"code": "for a in b:"})
+    assert complete.reply["status"] == "incomplete"
+    interrupt(client)
+    assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+
+
+@pytest.mark.parametrize("wait", ["__import__('time').sleep(3600)", "while True: pass", "await"])
+def test_versions_before_2026_interrupt_on_the_shell_channel(client: Client, snippets: Snippets, wait: str) -> None:
+    # https://github.com/microsoft/vscode-jupyter/issues/17143; the answer overtakes the cell and those behind it.
+    running = begin(client, f"await {snippets.wait_forever}" if wait == "await" else wait)
+    queued = client.start("'queued'")
+    assert client.request("interrupt_request", {}, channel="shell").status == "ok"
+    assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+    assert client.result(queued).status in ("aborted", "ok")
+    assert client.run("'next'").text == "'next'"
+
+
+def test_a_second_interrupt_and_one_without_a_cell_do_no_harm(client: Client) -> None:
+    for _ in range(2):
+        interrupt(client)
+    running = begin(client, "__import__('time').sleep(3600)")
+    asked = [client.send("interrupt_request", channel="control") for _ in range(3)]
+    assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+    assert [client.result(msg_id).status for msg_id in asked] == ["ok"] * 3
+    assert client.run("'next'").text == "'next'"
 
 
 def test_it_interrupts_by_message_and_goes_on(client: Client) -> None:
