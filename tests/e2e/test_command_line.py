@@ -40,7 +40,7 @@ def _ours(home: Home) -> None:
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     command = [sys.executable, "-m", "async_kernel", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=cwd)
 
 
 @pytest.mark.parametrize("options", WRONG_OPTIONS, ids=lambda options: options[0])

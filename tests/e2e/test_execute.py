@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.e2e.harness.client import Client
     from tests.e2e.harness.process import KernelProcess
     from tests.e2e.harness.snippets import Snippets
+    from tests.e2e.harness.subject import Subject
 
 
 # -- silent and store_history --------------------------------------------------------------------------------------
@@ -65,9 +69,24 @@ def test_user_expressions_after_an_error(client: Client, ours: None) -> None:
 # -- stop_on_error ---------------------------------------------------------------------------------------------------
 
 
-def test_an_error_aborts_all_that_is_queued(client: Client) -> None:
-    first = client.start("import time\ntime.sleep(0.3)\n1/0")
+@pytest.fixture
+def fails_when_told(client: Client, subject: Subject, tmp_path: Path) -> tuple[str, Callable[[], None]]:
+    """A cell that fails when it is told; and what tells it, once the kernel has all that was sent before."""
+    path = tmp_path / "fail"
+
+    def tell() -> None:
+        if subject.is_ours:  # it answers while a cell blocks, in the order of arrival
+            client.nothing_more()
+        path.touch()
+
+    return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)\n1/0", tell
+
+
+def test_an_error_aborts_all_that_is_queued(client: Client, fails_when_told: tuple[str, Callable[[], None]]) -> None:
+    code, tell = fails_when_told
+    first = client.start(code)
     queued = [client.start(f"aborted_{n} = 1") for n in range(3)]
+    tell()
     assert client.result(first).status == "error"
     for msg_id in queued:
         result = client.result(msg_id)
@@ -89,9 +108,13 @@ def test_what_is_sent_on_the_reply_of_an_error_runs(client: Client, ours: None) 
         assert client.run(f"{n}").status == "ok"
 
 
-def test_an_error_aborts_nothing_when_the_client_does_not_want_it(client: Client) -> None:
-    first = client.start("import time\ntime.sleep(0.2)\n1/0", stop_on_error=False)
+def test_an_error_aborts_nothing_when_the_client_does_not_want_it(
+    client: Client, fails_when_told: tuple[str, Callable[[], None]]
+) -> None:
+    code, tell = fails_when_told
+    first = client.start(code, stop_on_error=False)
     second = client.start("'ran'")
+    tell()
     assert client.result(first).status == "error"
     assert client.result(second).text == "'ran'"
 

@@ -111,6 +111,7 @@ def test_shutdown_answers_all_that_waits(own_kernel: KernelProcess, ours: None) 
     running = client.start(f"import time\n{READY}time.sleep(3600)")
     queued = [client.start("1") for _ in range(3)]
     client.printed(running, "ready")
+    client.nothing_more()  # of what was sent on shell before: shutdown comes on control
     shutdown = client.send("shutdown_request", {"restart": False}, channel="control")
     assert client.result(shutdown).status == "ok"
     assert client.result(running).status == "error"

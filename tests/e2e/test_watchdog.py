@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from tests.e2e.harness.client import Client
     from tests.e2e.harness.process import KernelProcess
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("ours")
 
+UNTIL_TOLD = "import os, time\npath = {!r}\nwhile not os.path.exists(path): time.sleep(0.01)"
 BLOCKS = "import time\nbegan = time.monotonic()\nwhile time.monotonic() < began + 0.6: time.sleep(0.01)"
 WAITS = "import anyio\nprint('ready')\nawait anyio.sleep(3600)"
 
@@ -39,10 +41,18 @@ def others(watched: KernelProcess) -> Generator[Client]:
     client.close()
 
 
-def test_a_concurrent_cell_that_blocks_is_told_where(others: Client) -> None:
-    said = others.run(f"# task\n{BLOCKS}").stderr
+def complaint(client: Client, msg_id: str, path: Path) -> str:
+    """What is said about code that blocks until the file is there."""
+    client.until(lambda: client.so_far(msg_id).stderr, "a complaint")
+    path.touch()
+    return client.idle(msg_id).stderr
+
+
+def test_a_concurrent_cell_that_blocks_is_told_where(others: Client, tmp_path: Path) -> None:
+    path = tmp_path / "go on"
+    said = complaint(others, others.start(f"# task\n{UNTIL_TOLD.format(str(path))}"), path)
     assert said.count("\n") == 1
-    assert said.startswith("The cell `import time` has kept the event loop for more than 0.1 s at ")
+    assert said.startswith("The cell `import os, time` has kept the event loop for more than 0.1 s at ")
     assert ":4, while " in said
 
 
@@ -50,17 +60,16 @@ def test_a_plain_cell_of_the_main_shell_may_block(others: Client) -> None:
     assert others.run(BLOCKS).stderr == ""
 
 
-def test_a_callback_of_a_comm_is_told_too(others: Client) -> None:
+def test_a_callback_of_a_comm_is_told_too(others: Client, tmp_path: Path) -> None:
+    path = tmp_path / "go on"
     others.run(
-        "import comm, time\ndef target(one, message):\n"
-        "    @one.on_msg\n    def heard(message):\n        until = time.monotonic() + 0.6\n"
-        "        while time.monotonic() < until: time.sleep(0.01)\n"
+        "import comm, os, time\ndef target(one, message):\n    @one.on_msg\n    def heard(message):\n"
+        f"        while not os.path.exists({str(path)!r}): time.sleep(0.01)\n"
         "comm.get_comm_manager().register_target('blocking', target)"
     )
     others.send("comm_open", {"comm_id": "1", "target_name": "blocking", "data": {}})
     told = others.send("comm_msg", {"comm_id": "1", "data": {}})
-    others.until(lambda: "idle" in others.so_far(told).kinds, "the callback's end")
-    assert others.so_far(told).stderr.startswith("A callback of a comm message has kept the event loop")
+    assert complaint(others, told, path).startswith("A callback of a comm message has kept the event loop")
 
 
 def test_nobody_waits_and_nothing_is_said(start: Callable[..., KernelProcess]) -> None:
@@ -68,15 +77,19 @@ def test_nobody_waits_and_nothing_is_said(start: Callable[..., KernelProcess]) -
     assert client.run(f"# task\n{BLOCKS}").stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("option", "says"), [("--BaseShell.watchdog=0", False), ("--BaseShell.watch_main_cells=True", True)]
-)
-def test_it_is_an_option(start: Callable[..., KernelProcess], option: str, says: bool) -> None:
-    options = [option] if "watchdog" in option else ["--BaseShell.watchdog=0.1", option]
-    client = start(*options).client()
+def test_it_can_be_switched_off(start: Callable[..., KernelProcess]) -> None:
+    client = start("--BaseShell.watchdog=0").client()
     waiting = client.start(f"# task\n{WAITS}")
     client.printed(waiting, "ready")
-    assert ("has kept the event loop" in client.run(BLOCKS).stderr) is says
+    assert client.run(f"# task\n{BLOCKS}").stderr == ""
+
+
+def test_cells_of_the_main_shell_can_be_watched_too(start: Callable[..., KernelProcess], tmp_path: Path) -> None:
+    client = start("--BaseShell.watchdog=0.1", "--BaseShell.watch_main_cells=True").client()
+    waiting = client.start(f"# task\n{WAITS}")
+    client.printed(waiting, "ready")
+    path = tmp_path / "go on"
+    assert "has kept the event loop" in complaint(client, client.start(UNTIL_TOLD.format(str(path))), path)
 
 
 # -- what is left running ------------------------------------------------------------------------------------------

@@ -510,5 +510,5 @@ def descriptors() -> int:
 if __name__ == "__main__":
     import faulthandler
 
-    faulthandler.dump_traceback_later(15, exit=True)
+    faulthandler.dump_traceback_later(60, exit=True)
     print(json.dumps(globals()[sys.argv[1]]()))

@@ -38,7 +38,7 @@ def kernel(command: str, options: str, folder: Path, **env: str) -> tuple[int, s
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert not (folder / "runtime").exists()
     return done.returncode, done.stderr

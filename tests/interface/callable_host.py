@@ -66,7 +66,7 @@ class Host:
 
     async def until(self, msg_type: str, msg_id: str | None = None) -> dict[str, Any]:
         """The first message of a type, of a request if one is given."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while True:
                 for message in self.sent if msg_id is None else self.of(msg_id):
                     if message["header"]["msg_type"] == msg_type:
@@ -75,7 +75,7 @@ class Host:
 
     async def idle(self, msg_id: str) -> list[dict[str, Any]]:
         """Everything that belongs to a request, when it is over."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not any(m["content"].get("execution_state") == "idle" for m in self.of(msg_id)):
                 await self._changed.wait()
         return self.of(msg_id)
@@ -116,5 +116,5 @@ async def callable_kernel(settings: dict[str, Any] | None = None) -> AsyncGenera
         yield host
     finally:
         host.handlers["stop"]()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await interface.stopped.wait(result=False)

@@ -278,7 +278,7 @@ async def test_the_host_learns_once_that_it_stopped() -> None:
     async with callable_kernel() as host:
         host.handlers["stop"]()
         host.handlers["stop"]()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await host.stopped.wait()
     assert (host.stopped_calls, BaseInterface.initialized()) == (1, False)
 
@@ -287,7 +287,7 @@ async def test_a_client_may_stop_it() -> None:
     async with callable_kernel() as host:
         request = host.request("shutdown_request", channel="control", restart=False)
         reply = await host.until("shutdown_reply", request)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await host.stopped.wait()
     assert reply["content"] == {"status": "ok", "restart": False}
 
@@ -297,7 +297,7 @@ async def test_a_waiting_cell_is_cut_short_when_it_stops() -> None:
         request = host.request("execute_request", code="import anyio; await anyio.sleep_forever()")
         await host.until("execute_input", request)
         host.handlers["stop"]()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await host.stopped.wait()
         assert reply_in(host.of(request))["status"] == "error"
 

@@ -296,7 +296,7 @@ async def test_an_error_beside_the_cancellation_is_shown_without_it(tmp_path: Pa
 
 
 async def test_the_end_of_the_kernel_passes_through_a_cell(tmp_path: Path) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with ip_session(tmp_path) as session:
             cell = session.begin("import anyio\nprint('on')\nawait anyio.sleep_forever()")
             await session.printed(cell, "on")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECONDS = 1.0
-PATIENCE = 20 * SECONDS
-"""Until a message is taken for lost. Ten times what a loaded machine needs."""
+PATIENCE = 60 * SECONDS
+"""Until a message is taken for lost: never on a machine that is merely loaded."""
 
 
 def wait_for(condition: Callable[[], T], what: str, *, timeout: float = PATIENCE) -> T:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class ElsewhereProvisioner(LocalProvisioner):

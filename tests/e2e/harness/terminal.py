@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINES, COLUMNS = 40, 100
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until something is on the screen."""
 
 
