@@ -23,6 +23,19 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
+PATIENT = {"UV_HTTP_RETRIES": "10", "UV_HTTP_TIMEOUT": "120", "PIP_RETRIES": "10", "PIP_DEFAULT_TIMEOUT": "120"}
+"""How installers treat a network that stumbles; whoever has set one of these knows better."""
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Install; once more if it fails, for an index may answer wrongly for a moment, and installers retry not all."""
+    env = {name: os.environ.get(name, value) for name, value in PATIENT.items()}
+    try:
+        session.install(*what, env=env)
+    except nox.command.CommandFailed:
+        session.warn("The installation has failed: once more.")
+        session.install(*what, env=env)
+
 
 def offer_pyenv_versions() -> None:
     """Let ``python3.12`` and the like find what pyenv has installed, not only what it has selected."""
@@ -59,7 +72,7 @@ nox.options.sessions = oldest_and_newest()
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests."""
-    session.install(".[test]")
+    install(session, ".[test]")
     session.run("pytest", *PARALLEL, *session.posargs)
 
 
@@ -71,7 +84,7 @@ def pyodide(session: nox.Session) -> None:
     """
     folder = Path(session.create_tmp())
     site = folder / "site"
-    session.install("pip")
+    install(session, "pip")
     session.run("python", "-m", "pip", "install", "-q", "--no-deps", "--upgrade", f"--target={site}", *WITHOUT_SOCKETS)
     session.run("npm", "install", f"--prefix={folder}", "pyodide@314", external=True)
     root, program = Path.cwd(), Path("tests/pyodide/run.mjs").resolve()
@@ -109,7 +122,7 @@ WITHOUT_SOCKETS = [
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies allowed."""
-    session.install("--resolution=lowest-direct", ".[test]")
+    install(session, "--resolution=lowest-direct", ".[test]")
     session.run("pytest", *PARALLEL, *session.posargs)
 
 
@@ -118,7 +131,7 @@ def gui(session: nox.Session) -> None:
     """Run the tests of kernels with windows, on a display that nobody looks at."""
     if sys.platform == "linux":
         needs(session, Xvfb="xvfb libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4")
-    session.install(".[test,gui]", "pillow")
+    install(session, ".[test,gui]", "pillow")
     session.run("python", "-c", "import tkinter", silent=True)
     session.run("pytest", "tests/event_loop", *session.posargs)
 
@@ -127,7 +140,7 @@ def gui(session: nox.Session) -> None:
 def browsers(session: nox.Session) -> None:
     """Run the tests in JupyterLab and Notebook 7 in a browser; ``--pictures=folder`` keeps what they look like."""
     needs(session, chromedriver="chromium-driver")
-    session.install(".[test,browser]")
+    install(session, ".[test,browser]")
     session.run("pytest", "tests/browser", *session.posargs)
 
 
@@ -136,7 +149,7 @@ def ecosystem(session: nox.Session) -> None:
     """Run the tests with qtconsole, euporie, Kernel Gateway, Dask and ipyparallel; ``--pictures=folder`` as above."""
     if sys.platform == "linux":
         needs_library(session, EGL="libegl1 libxkbcommon0")
-    session.install(".[test,ecosystem]")
+    install(session, ".[test,ecosystem]")
     session.run("pytest", "tests/ecosystem", *session.posargs)
 
 
@@ -146,7 +159,7 @@ def torture(session: nox.Session) -> None:
 
     Prints a table of figures, and draws the leak run to docs/pictures/leaks.svg. Other arguments are pytest's.
     """
-    session.install(".[test,bench]")
+    install(session, ".[test,bench]")
     scales = [each.partition("=")[2] for each in session.posargs if each.startswith("--scale=")]
     rest = [each for each in session.posargs if not each.startswith("--scale=")]
     results = Path(session.create_tmp()) / "torture.jsonl"
@@ -177,7 +190,7 @@ def needs_library(session: nox.Session, **libraries: str) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and show what they do not reach."""
-    session.install(".[test]")
+    install(session, ".[test]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine")
@@ -187,7 +200,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style."""
-    session.install(".[lint]")
+    install(session, ".[lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     # A second reader: what it finds is to be looked at. It cannot know that a kernel hands its users' exceptions on.
@@ -197,7 +210,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types."""
-    session.install(".[types]")
+    install(session, ".[types]")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "async_kernel", "--ignoreexternal")
 
@@ -205,7 +218,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation and the news."""
-    session.install(".[docs]")
+    install(session, ".[docs]")
     session.run("towncrier", "build", "--draft", "--version", "next")
     session.run("mkdocs", "build", *session.posargs)
 
@@ -213,5 +226,5 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure kernels side by side; ``nox -s bench -- --help`` shows how."""
-    session.install(".[bench]")
+    install(session, ".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
