@@ -17,6 +17,7 @@ from async_kernel.channels.iopub import IOPub
 from async_kernel.channels.output import Output, OutputQueue
 from async_kernel.channels.peers import Peers
 from async_kernel.channels.settings import IOSettings
+from async_kernel.platforms.tcp import TELLS_PROGRESS
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.owned_socket import OwnedSocket
 from tests.sockets import TaskClient
@@ -62,6 +63,7 @@ class Rig:
     iopub: IOPub
     codec: Codec = field(default_factory=lambda: Codec(Session(key=b"key")))
     address: str = "inproc://iopub"
+    peers: Peers | None = None
 
     async def subscriber(self, topic: bytes = b"", *, high_water_mark: int = 1000) -> Subscriber:
         socket = self.context.socket(zmq.SUB)
@@ -83,21 +85,20 @@ async def publishing(
     options = IOSettings(**settings)
     socket = context.socket(zmq.XPUB)
     iopub.configure(socket, options)
-    socket.setsockopt(zmq.TCP_MAXRT, round(options.stalled_client_s * 1000))
     socket.bind(address)
     address = socket.get_string(zmq.LAST_ENDPOINT)
     token = trio.lowlevel.current_trio_token()
     queue = OutputQueue(options.iopub_limit_bytes)
     complaints = Complaints(logging.getLogger("test"), "iopub channel")
     owned = OwnedSocket(socket, token)
-    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, greeting)
-    peers = Peers(socket, token, complaints, gone=publisher.client_gone)
+    peers = Peers(socket, token, complaints, remembers=options.transport == "tcp")
+    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, peers, greeting)
     try:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(peers.serve)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(publisher.serve)
-                yield Rig(context, queue, publisher, address=address)
+                yield Rig(context, queue, publisher, address=address, peers=peers)
                 publisher.finish()
             helpers.cancel_scope.cancel()
     finally:
@@ -327,6 +328,31 @@ async def test_a_stalled_tcp_client_is_dropped_by_name_and_the_others_get_everyt
             await trio.lowlevel.checkpoint()
     assert (received, rig.iopub.losses.clients) == (sent, 1)
     assert "the client at 127.0.0.1:" in caplog.text
+
+
+@pytest.mark.skipif(not TELLS_PROGRESS, reason="the system does not tell")
+@pytest.mark.trio
+async def test_a_client_that_reads_little_is_not_dropped(
+    context: OwningContext, mock_clock: trio.testing.MockClock
+) -> None:
+    async with publishing(context, "tcp://127.0.0.1:*", stalled_client_s=60, output_high_water_mark=2) as rig:
+        slow = await rig.subscriber(high_water_mark=1)
+        for _ in range(400):
+            rig.publish("display_data", padding="x" * 100_000)
+        for _ in range(5):
+            while not rig.iopub.is_held_up:
+                await trio.lowlevel.checkpoint()
+            ((key, before),) = rig.peers.progress().items()
+            mock_clock.jump(50)
+            while rig.peers.progress()[key].taken == before.taken:
+                await slow.receive()
+            mock_clock.jump(20)  # more than a minute in which it read little
+            await trio.testing.wait_all_tasks_blocked()
+            assert not rig.iopub.losses.clients
+        while not rig.iopub.losses.clients:  # and then nothing for a minute
+            mock_clock.jump(61)
+            await trio.testing.wait_all_tasks_blocked()
+    assert rig.iopub.losses.clients == 1
 
 
 @pytest.mark.trio

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,8 @@ import trio
 import zmq
 
 from async_kernel.channels.complaints import Complaints
-from async_kernel.channels.peers import Departure, Peers
+from async_kernel.channels.peers import Peers
+from async_kernel.platforms.tcp import TELLS_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,59 +40,78 @@ class Rig:
         self.socket.bind("tcp://127.0.0.1:*")
         self.address = self.socket.get_string(zmq.LAST_ENDPOINT)
         self.came = trio.Semaphore(0)
-        self.gone, self._gone = trio.open_memory_channel[Departure](10)
         self._complained, self.complaint = trio.open_memory_channel[str](10)
         self.peers = Peers(
             self.socket,
             trio.lowlevel.current_trio_token(),
             _Telling(self._complained.send_nowait),
             came=self.came.release,
-            gone=self.gone.send_nowait,
+            remembers=True,
         )
         nursery.start_soon(self.peers.serve)
 
-    def departures(self) -> trio.MemoryReceiveChannel[Departure]:
-        return self._gone
-
     def close(self) -> None:
         self.peers.close()
-        self.gone.close()
-        self._gone.close()
         self._complained.close()
         self.complaint.close()
 
 
 @pytest.mark.trio
-async def test_clients_come_and_go_by_name(context: OwningContext) -> None:
+async def test_clients_are_known_while_they_are_there(context: OwningContext) -> None:
     async with trio.open_nursery() as nursery:
         rig = Rig(context, nursery)
         client = context.socket(zmq.SUB)
         client.connect(rig.address)
         await rig.came.acquire()
+        assert len(rig.peers._connections) == 1
         client.close(linger=0)
-        departure = await rig.departures().receive()
+        while rig.peers._connections:
+            await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     rig.close()
-    assert departure.name.startswith("the client at 127.0.0.1:")
-    assert departure.untaken == (0, 0.0)
 
 
+@pytest.mark.skipif(not TELLS_PROGRESS, reason="the system does not tell")
 @pytest.mark.trio
-async def test_a_client_that_leaves_while_it_is_behind_has_not_stalled(context: OwningContext) -> None:
+async def test_a_client_that_takes_nothing_is_seen_and_let_go_by_name(context: OwningContext) -> None:
     async with trio.open_nursery() as nursery:
         rig = Rig(context, nursery)
         client = context.socket(zmq.SUB)
         client.rcvhwm = 1
         client.subscribe(b"")
         client.connect(rig.address)
+        await rig.came.acquire()
         assert await trio.to_thread.run_sync(rig.socket.recv) == b"\x01"
+        ((key, before),) = rig.peers.progress().items()
         for _ in range(100):
             rig.socket.send(b"x" * 100_000)
-        client.close(linger=0)
-        departure = await rig.departures().receive()
+        while not rig.peers.progress()[key].waiting:
+            await trio.lowlevel.checkpoint()
+        assert rig.peers.progress()[key].taken > before.taken
+        assert rig.peers.let_go(key).startswith("the client at 127.0.0.1:")
+        while rig.peers._connections:  # ZMQ has forgotten him
+            await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     rig.close()
-    assert departure.untaken.silence < 10
+
+
+@pytest.mark.trio
+async def test_a_client_that_cannot_be_remembered_is_noted(
+    context: OwningContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_descriptor(_: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async with trio.open_nursery() as nursery:
+        rig = Rig(context, nursery)
+        assert rig.peers.all_known
+        monkeypatch.setattr("async_kernel.channels.peers.os.dup", no_descriptor)
+        client = context.socket(zmq.SUB)
+        client.connect(rig.address)
+        await rig.came.acquire()
+        nursery.cancel_scope.cancel()
+    assert not rig.peers.all_known
+    rig.close()
 
 
 @pytest.mark.trio

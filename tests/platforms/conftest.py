@@ -18,20 +18,40 @@ ONLY_LINUX = ("pidfd_open", "eventfd", "eventfd_read", "eventfd_write")
 ONLY_POSIX = ("register_at_fork", "getpgid", "getpgrp", "getuid")
 
 
+class Elsewhere:
+    """A module as it is on another system: with other values, or without some names."""
+
+    def __init__(self, module: ModuleType, missing: tuple[str, ...] = (), **values: Any) -> None:
+        self._module = module
+        self._missing = missing
+        vars(self).update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._missing:
+            raise AttributeError(name)
+        return getattr(self._module, name)
+
+
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """``on(system, module)``: a fresh copy of the module, with what that system has; until the test has ended."""
+    """``on(system, module)``: a fresh copy of the module, as it is on that system; nothing else is moved there."""
 
-    def load(system: str, module: str) -> ModuleType:
-        monkeypatch.setattr(sys, "platform", system)
-        monkeypatch.setattr(os, "name", NAMES[system])
-        for name in (*(ONLY_LINUX if system != "linux" else ()), *(ONLY_POSIX if system == "win32" else ())):
-            monkeypatch.delattr(os, name, raising=False)
-        spec = find_spec(f"async_kernel.platforms.{module}")
+    def load(system: str, name: str) -> Any:
+        missing = (*(ONLY_LINUX if system != "linux" else ()), *(ONLY_POSIX if system == "win32" else ()))
+        spec = find_spec(f"async_kernel.platforms.{name}")
         assert spec is not None
         assert spec.loader is not None
-        made = module_from_spec(spec)
-        spec.loader.exec_module(made)
-        return made
+        module: Any = module_from_spec(spec)
+        with monkeypatch.context() as there:
+            there.setattr(sys, "platform", system)
+            there.setattr(os, "name", NAMES[system])
+            for each in missing:
+                there.delattr(os, each, raising=False)
+            spec.loader.exec_module(module)
+        if hasattr(module, "sys"):
+            module.sys = Elsewhere(sys, platform=system)
+        if hasattr(module, "os"):
+            module.os = Elsewhere(os, missing, name=NAMES[system])
+        return module
 
     return load

@@ -55,7 +55,7 @@ def test_what_can_be_had(
     assert on(system, "threads").HAVE_THREADS is threads
     assert (sessions, man, cls) == (commands.HAVE_SESSIONS, commands.HAVE_MAN, commands.HAVE_CLS)
     assert (ipc, ipc_bytes) == (sockets.TRANSPORTS, sockets.MAX_IPC_PATH_BYTES)
-    assert on(system, "tcp").GIVES_UP_STALLED is stalled
+    assert on(system, "tcp").TELLS_PROGRESS is stalled
     assert on(system, "events").HAVE_EVENTFD is events
     assert on(system, "signals").WAKEUP_FD_CAN_BE_WRITTEN is wakeup
 
@@ -347,24 +347,29 @@ async def test_without_eventfd_bells_ring_through_the_loop(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
 def test_elsewhere_nothing_is_told_of_a_connection(on: On, system: str) -> None:
-    tcp = on(system, "tcp")
     with socket.socket() as connection:
-        assert tcp.untaken(connection) == tcp.Untaken()
+        assert on(system, "tcp").progress(connection) is None
 
 
 @LINUX
-def test_a_connection_that_was_given_up_tells_what_was_not_taken(on: On) -> None:
-    tcp = on("linux", "tcp")
-    info = bytearray(tcp._INFO_BYTES)
-    info[0], info[2] = tcp._TCP_CLOSE, 1
-    for offset, value in ((tcp._LAST_DATA_SENT, 2500), (tcp._LAST_ACK_RECEIVED, 4000), (tcp._NOT_SENT, 99)):
-        info[offset : offset + 4] = value.to_bytes(4, sys.byteorder)
-    connection: Any = SimpleNamespace(family=socket.AF_INET, getsockopt=lambda *_: bytes(info))
-    assert tcp.untaken(connection) == (99, 4.0)
-    info[2] = 0  # its machine has answered: only what was written counts
-    assert tcp.untaken(connection) == (99, 2.5)
-    info[0] = 1  # it is open
-    assert tcp.untaken(connection) == (0, 0.0)
+def test_a_connection_tells_what_was_taken_and_what_waits(on: On) -> None:
+    progress = on("linux", "tcp").progress
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as reader:
+        writer, _ = server.accept()
+        with writer:
+            writer.setblocking(False)
+            written = writer.send(bytes(100))
+            assert reader.recv(100, socket.MSG_WAITALL) == bytes(100)
+            assert progress(writer).waiting == 0
+            assert progress(writer).taken >= written
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    writer.send(bytes(1 << 20))
+            assert progress(writer).waiting > 0
+    assert progress(writer) is None  # it is closed
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert progress(ours) is None  # no TCP
 
 
 def test_nobody_else_asks_which_system_this_is() -> None:

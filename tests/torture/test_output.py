@@ -29,7 +29,8 @@ OUTPUT = of(short=60, long=1_000)
 """Megabytes."""
 SUBSCRIBERS = of(short=5, long=20)
 BOUND = 400 * MEGABYTE
-STALLED_S = of(short=4.0, long=10.0)
+STALLED_S = of(short=4.0, long=60.0)
+"""Of the long form the default: ZMQ reads on only when half of its 1000 messages are taken, which may take a while."""
 LINE = "{:07d} " + "x" * 991 + "\n"
 
 

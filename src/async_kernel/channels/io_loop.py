@@ -20,24 +20,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import trio
-import zmq
 
 from async_kernel.channels import forked, iopub
 from async_kernel.channels.captured_fds import FdReader
 from async_kernel.channels.complaints import Complaints
 from async_kernel.channels.drop_counts import DropCounts
 from async_kernel.channels.heartbeat import serve_heartbeat
+from async_kernel.channels.opening import Channels, open_channels
 from async_kernel.channels.output import Output, OutputQueue
-from async_kernel.channels.peers import Peers
 from async_kernel.channels.reception import Arrivals
-from async_kernel.channels.request_channel import RequestChannel
-from async_kernel.channels.routers import configure_router
 from async_kernel.channels.settings import IOSettings
-from async_kernel.channels.stdin import Stdin, StdinClosedError
+from async_kernel.channels.stdin import StdinClosedError
 from async_kernel.lifetime.loop_token import LoopToken, current_loop_token
 from async_kernel.lifetime.owned_thread import run_in_owned_thread
 from async_kernel.transport.connection import BindError, Endpoints, Ports
-from async_kernel.transport.owned_socket import OwnedSocket
 from async_kernel.typing import Channel
 
 if TYPE_CHECKING:
@@ -56,19 +52,6 @@ if TYPE_CHECKING:
     Parent = Header | Mapping[str, Any] | None
 
 __all__ = ["DropCounts", "IOLoop", "IOSettings"]
-
-
-class _Channels:
-    """What there is while the loop runs."""
-
-    def __init__(
-        self, shell: RequestChannel, control: RequestChannel, stdin: Stdin, iopub: iopub.IOPub, nursery: trio.Nursery
-    ) -> None:
-        self.shell = shell
-        self.control = control
-        self.stdin = stdin
-        self.iopub = iopub
-        self.nursery = nursery
 
 
 class IOLoop:
@@ -122,7 +105,8 @@ class IOLoop:
         echo_to = terminal.write if terminal is not None and echo else None
         self._fds = FdReader(captured, self._queue, current_parent, echo=echo_to) if captured is not None else None
         self._complaints = {channel: Complaints(log, f"{channel} channel") for channel in Channel}
-        self._channels: _Channels | None = None
+        self._channels: Channels | None = None
+        self._tasks: trio.Nursery | None = None
         self._reading = True
         self._closing = False
         self._ended = False
@@ -297,67 +281,51 @@ class IOLoop:
     async def _serve_channels(self, tasks: trio.Nursery, announce: Callable[[], object]) -> None:
         settings, complaints = self._settings, self._complaints
         arrivals = self._arrivals or Arrivals(self._codec)
-        self._trio_token = token = trio.lowlevel.current_trio_token()
+        self._trio_token = trio.lowlevel.current_trio_token()
         self._close_asked = trio.Event()
         endpoints = Endpoints(settings.transport, settings.ip, settings.curve)
         with ExitStack() as sockets:
             sockets.callback(endpoints.close)
             sockets.callback(arrivals.close)
 
-            def bind(kind: int, channel: Channel, configure: Callable[[zmq.Socket[bytes], IOSettings], None]) -> int:
-                port = arrivals.bind(kind, channel, configure, settings, endpoints)
-                owned = bound[channel] = OwnedSocket(arrivals.sockets.pop(channel), token)
-                sockets.callback(owned.close, settings.linger_ms)
-                return port
-
-            bound: dict[Channel, OwnedSocket] = {}
-            ports = {c: bind(zmq.ROUTER, c, configure_router) for c in (Channel.shell, Channel.control, Channel.stdin)}
-            ports[Channel.iopub] = bind(zmq.XPUB, Channel.iopub, iopub.configure)
-            shell, control = (
-                RequestChannel(channel, bound[channel], self._codec, self._submit, complaints[channel])
-                for channel in (Channel.shell, Channel.control)
-            )
-            stdin = Stdin(bound[Channel.stdin], self._codec, complaints[Channel.stdin])
-            publisher = iopub.IOPub(
-                self._queue,
-                bound[Channel.iopub],
-                self._codec,
+            channels = open_channels(
+                sockets,
+                arrivals,
                 settings,
-                complaints[Channel.iopub],
-                self._greeting,
+                endpoints,
+                codec=self._codec,
+                output=self._queue,
+                submit=self._submit,
+                complaints=complaints,
+                greeting=self._greeting,
             )
-            watchers = [
-                Peers(bound[Channel.iopub].socket, token, complaints[Channel.iopub], gone=publisher.client_gone),
-                Peers(bound[Channel.stdin].socket, token, complaints[Channel.stdin], came=stdin.client_came),
-            ]
-            for watcher in watchers:
-                sockets.callback(watcher.close)
+            owned = (channels.shell, channels.control, channels.stdin, channels.iopub)
             async with trio.open_nursery() as helpers:
                 there = arrivals.sockets.pop(Channel.heartbeat, None)
-                ports[Channel.heartbeat] = await helpers.start(
+                channels.ports[Channel.heartbeat] = await helpers.start(
                     serve_heartbeat, arrivals.context, endpoints, settings.ports.hb, there
                 )
-                for watcher in watchers:
+                for watcher in channels.watchers:
                     helpers.start_soon(watcher.serve)
                 if self._fds is not None:
                     helpers.start_soon(self._fds.serve)
                 if self._terminal is not None:
                     helpers.start_soon(self._terminal.serve)
                 async with trio.open_nursery() as owners:
-                    for channel in (shell, control, stdin, publisher):
+                    for channel in owned:
                         owners.start_soon(channel.serve)
-                    self.ports, self.ip = Ports(**ports), endpoints.ip
+                    self.ports, self.ip = Ports(**channels.ports), endpoints.ip
                     self.token = current_loop_token()
-                    self._channels = _Channels(shell, control, stdin, publisher, tasks)
+                    self._channels, self._tasks = channels, tasks
                     arrivals.pass_on(self.publish, self._submit, complaints)
-                    shell.undeliverable += arrivals.undeliverable
+                    channels.shell.undeliverable += arrivals.undeliverable
                     if not self._reading:
                         self.stop_reading()
                     if self._closing:
                         self._close_asked.set()
                     announce()
                     await self._close_asked.wait()
-                    for channel in (shell, control, stdin, publisher):
+                    for channel in owned:
                         channel.finish()
                     owners.cancel_scope.deadline = trio.current_time() + settings.flush_s
                 if owners.cancel_scope.cancelled_caught:
@@ -373,8 +341,8 @@ class IOLoop:
             self._close_asked.set()
 
     def _start(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-        if self._channels is not None and not self._closing:
-            self._channels.nursery.start_soon(fn, *args)
+        if self._tasks is not None and not self._closing:
+            self._tasks.start_soon(fn, *args)
 
     def _in_loop(self, fn: Callable[..., object], *args: object) -> None:
         """Call in the I/O loop soon; nowhere, if it does not run."""

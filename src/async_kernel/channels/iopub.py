@@ -2,11 +2,12 @@
 
 - **Nothing is dropped silently.** ``XPUB_NODROP``: a message that a subscriber has no room for is refused for all, the
   task waits for room, the queue fills, and the cell that prints is held up (:mod:`~async_kernel.channels.output`).
-- **A client that stalls does not hold up the kernel for ever.** On Linux, TCP gives a connection up whose window stays
-  shut for the declared time (``TCP_USER_TIMEOUT``, through ``ZMQ_TCP_MAXRT``); ZMQ then forgets the client and there is
-  room. Where the transport cannot (ipc; other systems), the subscriber is passed over from then on: ZMQ leaves out one
-  that was full when a message was sent without ``XPUB_NODROP``, until it reads again. Either way there is a warning and
-  a count.
+- **A client that stalls does not hold up the kernel for ever.** While output waits for room, the system is asked how
+  much every client has taken (Linux, TCP); one that has taken nothing for the declared time is let go, and there is
+  room. (``TCP_USER_TIMEOUT`` is not that: it also ends a connection whose client reads, but too little at a time to
+  open the whole window.) Where the system does not tell (ipc; other systems), the subscriber is passed over from then
+  on: ZMQ leaves out one that was full when a message was sent without ``XPUB_NODROP``, until it reads again. Either way
+  there is a warning and a count.
 - **The first client misses nothing**: what is published before anybody subscribes is kept for two seconds.
 - **Nobody is greeted late**: only a client that subscribes before anything is published reads that the kernel starts.
 - **Every subscriber is welcomed** (JEP 65): ``XPUB_VERBOSE`` passes on every subscription, also to a topic that is
@@ -29,14 +30,13 @@ import trio
 import zmq
 
 from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
-from async_kernel.platforms.tcp import GIVES_UP_STALLED
 from async_kernel.transport.codec import LocalError, without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from async_kernel.channels.complaints import Complaints
-    from async_kernel.channels.peers import Departure
+    from async_kernel.channels.peers import Peers
     from async_kernel.channels.settings import IOSettings
     from async_kernel.transport.codec import Codec
     from async_kernel.transport.owned_socket import OwnedSocket
@@ -64,11 +64,6 @@ def configure(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
     socket.setsockopt(zmq.SNDHWM, settings.output_high_water_mark)
 
 
-def transport_drops_stalled(settings: IOSettings) -> bool:
-    """Whether the transport gives up connections that stay shut; otherwise IOPub passes over their clients."""
-    return settings.transport == "tcp" and GIVES_UP_STALLED
-
-
 @dataclass(slots=True)
 class Losses:
     """What iopub could not deliver since the start.
@@ -89,8 +84,13 @@ class IOPub:
 
     Args:
         queue: where output waits; it may fill before :meth:`serve` runs.
+        peers: watches the socket, and remembers connections.
         greeting: for the first subscriber, if nothing was published before it came. That the kernel starts is no
             longer true afterwards, and qtconsole, if it has sent a cell by then, takes it for the end of a crash.
+
+    Attributes:
+        losses: what could not be delivered.
+        is_held_up: whether a message waits for the room that some client does not make.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class IOPub:
         codec: Codec,
         settings: IOSettings,
         complaints: Complaints,
+        peers: Peers,
         greeting: Output | None = None,
     ) -> None:
         self._queue = queue
@@ -108,6 +109,7 @@ class IOPub:
         self._codec = codec
         self._settings = settings
         self._complaints = complaints
+        self._peers = peers
         self._finishing = False
         self._has_subscribers = False
         self._topics: set[bytes] = set()
@@ -115,6 +117,7 @@ class IOPub:
         self._last_text = -math.inf
         self._batch: deque[Output | StreamRun] = deque()
         self.losses = Losses()
+        self.is_held_up = False
         self._since_breather = 0
 
     async def serve(self) -> None:
@@ -153,16 +156,6 @@ class IOPub:
         """Let :meth:`serve` return once everything has been sent."""
         self._finishing = True
         self._socket.wake()
-
-    def client_gone(self, client: Departure) -> None:
-        """A client has disconnected: say so, and count it, if it was TCP that gave it up."""
-        # The timers of TCP are coarse, those of its statistics are not the same: a little less than declared will do.
-        if client.untaken.silence >= self._settings.stalled_client_s * 0.8:
-            size, silence = client.untaken
-            self._note_dropped(
-                f"{client.name} took no output for {silence:.3g} s and was dropped "
-                f"({size} bytes and up to {self._settings.output_high_water_mark} messages were not sent)"
-            )
 
     # ---- in order
 
@@ -223,21 +216,44 @@ class IOPub:
             await self._send_when_there_is_room(frames)
 
     async def _send_when_there_is_room(self, frames: Sequence[bytes | memoryview]) -> None:
-        socket, settings = self._socket, self._settings
-        stalled = math.inf
-        if not transport_drops_stalled(settings):
-            stalled = trio.current_time() + settings.stalled_client_s
+        self.is_held_up = True
+        try:
+            await self._wait_for_room(frames)
+        finally:
+            self.is_held_up = False
+
+    async def _wait_for_room(self, frames: Sequence[bytes | memoryview]) -> None:
+        socket, patience_s = self._socket, self._settings.stalled_client_s
+        before, until = self._peers.progress(), trio.current_time() + patience_s
         while True:
-            await socket.wait_for_room(deadline=stalled)
+            await socket.wait_for_room(deadline=until)
             if socket.try_send(frames):
                 return
-            if trio.current_time() >= stalled:
-                break
+            if trio.current_time() < until:
+                continue
+            now = self._peers.progress()
+            stalled = [
+                key for key, each in now.items() if each.waiting and key in before and each.taken == before[key].taken
+            ]
+            for key in stalled:
+                left = f"{now[key].waiting} bytes and up to {self._settings.output_high_water_mark} messages"
+                self._note_dropped(
+                    f"{self._peers.let_go(key)} took no output for {patience_s:.3g} s and was dropped "
+                    f"({left} were not sent)"
+                )
+            if not stalled and not (now and self._peers.all_known):
+                self._pass_over(frames)
+                return
+            before, until = now, trio.current_time() + patience_s
+
+    def _pass_over(self, frames: Sequence[bytes | memoryview]) -> None:
+        """Send without those that have no room; who they are is not known."""
+        socket = self._socket
         socket.socket.setsockopt(zmq.XPUB_NODROP, 0)
         socket.try_send(frames)
         socket.socket.setsockopt(zmq.XPUB_NODROP, 1)
         self._note_dropped(
-            f"a client took no output for {settings.stalled_client_s:g} s and is passed over until it reads again"
+            f"a client took no output for {self._settings.stalled_client_s:g} s and is passed over until it reads again"
         )
 
     def _note_dropped(self, what: str) -> None:

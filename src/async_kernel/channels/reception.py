@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from async_kernel.channels.routers import configure_connections, configure_router
+from async_kernel.channels.routers import configure_router
 from async_kernel.transport.codec import RemoteError
 from async_kernel.transport.connection import BindError, Endpoints
 from async_kernel.typing import Channel
@@ -78,7 +78,6 @@ class Arrivals:
         if channel in self.sockets:
             return port
         socket = self.sockets[channel] = self.context.socket(kind)
-        configure_connections(socket, settings)
         configure(socket, settings)
         return endpoints.bind(socket, channel, port)
 

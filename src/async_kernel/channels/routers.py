@@ -5,7 +5,8 @@
 - ``ROUTER_MANDATORY``: a reply for a client that has gone is an error that we see and count, not silence. It is not an
   error of the kernel.
 - ``SNDHWM`` 0: a ROUTER drops what exceeds the mark, and there is nobody to hold back: a client may ask 5000 questions
-  before it reads the first answer. What bounds it is that TCP gives up a client that does not read.
+  before it reads the first answer. What bounds it is that TCP gives up a client that does not read
+  (``TCP_USER_TIMEOUT``, on Linux).
 - ``RCVHWM``: bursts only, since the I/O loop reads always; then TCP holds the client back.
 """
 
@@ -18,7 +19,7 @@ import zmq
 if TYPE_CHECKING:
     from async_kernel.channels.settings import IOSettings
 
-__all__ = ["configure_connections", "configure_router"]
+__all__ = ["configure_router"]
 
 
 def configure_router(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
@@ -27,8 +28,4 @@ def configure_router(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     socket.setsockopt(zmq.SNDHWM, 0)
     socket.setsockopt(zmq.RCVHWM, settings.request_high_water_mark)
-
-
-def configure_connections(socket: zmq.Socket[bytes], settings: IOSettings) -> None:
-    """Set what every socket has: TCP gives up a client that takes nothing for too long."""
     socket.setsockopt(zmq.TCP_MAXRT, round(settings.stalled_client_s * 1000))

@@ -38,7 +38,7 @@ from async_kernel.protocol.request import Request
 from async_kernel.transport.plain_session import DELIM, PlainSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jupyter_client.session import Session
 
@@ -253,7 +253,7 @@ def _check_dates(header: dict[str, Any]) -> None:
     waiting: list[Any] = [header]
     while waiting:
         each = waiting.pop()
-        values: Iterable[Any] = each.values() if isinstance(each, dict) else each  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
+        values = cast("dict[str, Any]", each).values() if isinstance(each, dict) else cast("list[Any]", each)
         for value in values:
             if isinstance(value, str):
                 if value[4:5] == "-" and value[7:8] == "-":
