@@ -179,6 +179,8 @@ def test_a_subshell_console_runs_beside_a_blocking_cell(open_notebook: Callable[
 
     page.command("notebook:create-subshell-console", activate=True)
     page.until(lambda: page.element(f"{CONSOLE} .jp-CodeConsole-promptCell .cm-content"), "the console")
+    subshell = "return app.shell.currentWidget?.sessionContext?.session?.kernel?.subshellId"
+    page.until(lambda: page.panel(subshell), "its subshell, without which it would wait behind the cell")
     page.enter(f"{CONSOLE} .jp-CodeConsole-promptCell .cm-content", "value + 1")
     page.until(lambda: "42" in page.element(f"{CONSOLE} .jp-CodeConsole-content").text, "the answer")
     page.screenshot("subshell-console")

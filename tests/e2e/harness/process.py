@@ -166,6 +166,7 @@ def start_kernel(
     writes_file: bool = False,
     edit: Callable[[Path], object] | None = None,
     terminal: int | None = None,
+    python: str | None = None,
 ) -> KernelProcess:
     """Start the kernel under test by its kernelspec.
 
@@ -176,6 +177,7 @@ def start_kernel(
             otherwise it finds one, as when a client starts it.
         edit: called with that file before it starts.
         terminal: a descriptor for its stdout and stderr, instead of its log.
+        python: the interpreter, instead of that of the kernelspec.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"connection-{uuid.uuid4().hex[:8]}.json"
@@ -188,6 +190,8 @@ def start_kernel(
             edit(path)
     environment = {**subject.spec.get("env", {}), "JPY_PARENT_PID": str(os.getpid()), **(env or {})}
     command = [*subject.command(str(path)), *options]
+    if python is not None:
+        command[0] = python
     return KernelProcess(command, path, env=environment, folder=folder, terminal=terminal)
 
 

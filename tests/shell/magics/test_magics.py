@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from async_kernel.common import PACKAGE_FOLDER
+from async_kernel.shell.magics import packages
 from tests.shell.kernels import ip_session
 
 pytestmark = pytest.mark.anyio
@@ -468,13 +469,29 @@ async def test_no_gui_is_always_there(tmp_path: Path) -> None:
         assert (await session.run("%gui")).status == "ok"
 
 
-@pytest.mark.parametrize(("magic", "module"), [("pip", "pip"), ("uv", "uv")])
-async def test_packages_are_installed_for_this_python(tmp_path: Path, magic: str, module: str) -> None:
+@pytest.mark.parametrize("magic", ["pip", "uv"])
+async def test_packages_are_installed_for_this_python(
+    tmp_path: Path, magic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: object())
     async with ip_session(tmp_path) as session:
         commands: list[str] = []
         session.shell.system = commands.append
         await session.run(f"%{magic} install something")
-        assert commands == [f"{sys.executable} -m {module} install something"]
+        assert commands == [f"{sys.executable} -m {magic} install something"]
+
+
+@pytest.mark.parametrize(("magic", "advice"), [("pip", "%uv pip"), ("uv", "%pip install uv")])
+async def test_a_package_manager_that_is_not_there_is_named_with_a_way_out(
+    tmp_path: Path, magic: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    async with ip_session(tmp_path) as session:
+        ran = await session.run(f"%{magic} install something")
+        assert ran.reply["ename"] == "UsageError"
+        assert sys.prefix in ran.text("stderr")
+        assert advice in ran.text("stderr")
 
 
 async def test_conda_says_when_this_is_no_conda_environment(tmp_path: Path) -> None:

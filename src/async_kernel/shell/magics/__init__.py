@@ -38,6 +38,7 @@ _PLACES = {
         ),
         (),
     ),
+    "packages": ("PackageMagics", ("pip", "uv"), ()),
     "running": ("RunningMagics", ("autoawait", "time", "timeit"), ("capture", "time", "timeit")),
     "scripts": ("CellScriptMagics", ("killbgscripts",), ("script",)),
 }

@@ -1,0 +1,96 @@
+"""What JupyterLab and Notebook 7 offer while somebody types: completions with Tab, help with Shift and Tab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.harness.page import Page
+
+CODE = """
+import collections, threading
+stop = threading.Event()
+def harvest(pears: int, *, ripe: bool = True) -> str:
+    'Bring the pears in.'
+    return 'done'
+"""
+
+pytestmark = pytest.mark.parametrize("front_end", ["lab", "notebook"])
+
+
+def write(page: Page, text: str) -> None:
+    """Type into a new cell at the end."""
+    number = page.add("")
+    page.panel("panel.content.activeCellIndex = arguments[0]; panel.content.mode = 'edit';", number)
+    editor = ".jp-Notebook-cell.jp-mod-active .cm-content"
+    page.until(lambda: page.element(editor), "the editor of the cell")
+    found = page.element(editor)
+    assert found is not None
+    found.click()
+    press(page, text)
+    page.until(lambda: source(page) == text, f"{text!r} in the cell")
+
+
+def press(page: Page, *keys: str, shift: bool = False) -> None:
+    actions = ActionChains(page.driver)
+    if shift:
+        actions.key_down(Keys.SHIFT)
+    actions.send_keys(*keys)
+    if shift:
+        actions.key_up(Keys.SHIFT)
+    actions.perform()
+
+
+def source(page: Page) -> str:
+    """The code of the cell that is being edited."""
+    return page.panel("return panel.content.activeCell.model.sharedModel.getSource()")
+
+
+def shown(page: Page, selector: str) -> str:
+    """The text of a box that is open; nothing if it is not."""
+    element = page.element(selector)
+    return element.text if element is not None and element.is_displayed() else ""
+
+
+@pytest.mark.parametrize("meanwhile", ["idle", "blocked"])
+def test_tab_completes(open_notebook: Callable[..., Page], front_end: Any, meanwhile: str) -> None:
+    page = open_notebook(CODE, "print('blocks'); stop.wait()", front_end=front_end)
+    page.run(0)
+    if meanwhile == "blocked":
+        page.start(1)
+        page.wait_text(1, "blocks")
+    write(page, "collections.Ordere")
+    press(page, Keys.TAB)
+    page.until(lambda: source(page) == "collections.OrderedDict", "the only completion")
+    write(page, "threading.B")
+    press(page, Keys.TAB)
+    page.until(lambda: "BoundedSemaphore" in shown(page, ".jp-Completer"), "the completions")
+    assert "BrokenBarrierError" in shown(page, ".jp-Completer")
+    page.screenshot(f"completions-{meanwhile}-{front_end}")
+    if meanwhile == "blocked":
+        page.interrupt()
+        page.wait_text(1, "KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("meanwhile", ["idle", "blocked"])
+def test_shift_and_tab_explain(open_notebook: Callable[..., Page], front_end: Any, meanwhile: str) -> None:
+    page = open_notebook(CODE, "print('blocks'); stop.wait()", front_end=front_end)
+    page.run(0)
+    if meanwhile == "blocked":
+        page.start(1)
+        page.wait_text(1, "blocks")
+    write(page, "harvest")
+    press(page, Keys.TAB, shift=True)
+    page.until(lambda: "Bring the pears in." in shown(page, ".jp-Tooltip"), "the help")
+    assert "harvest(pears: int, *, ripe: bool = True) -> str" in shown(page, ".jp-Tooltip")
+    page.screenshot(f"help-{meanwhile}-{front_end}")
+    if meanwhile == "blocked":
+        press(page, Keys.ESCAPE)
+        page.interrupt()
+        page.wait_text(1, "KeyboardInterrupt")
