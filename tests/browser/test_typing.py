@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -58,19 +59,38 @@ def shown(page: Page, selector: str) -> str:
     return element.text if element is not None and element.is_displayed() else ""
 
 
+def ready(page: Page) -> None:
+    """Run the first cell, and let the kernel complete once: a front end drops what it has not got within a second."""
+    page.run(0)
+    page.panel_async(
+        "await panel.sessionContext.session.kernel.requestComplete({code: 'threading.Thr', cursor_pos: 13})"
+    )
+
+
+def tab(page: Page, condition: Callable[[], object], what: str) -> None:
+    """Press Tab, as somebody does: once more if nothing has come after a while."""
+    for seconds in (5, 10):
+        press(page, Keys.TAB)
+        try:
+            page.until(condition, what, seconds)
+        except TimeoutException:
+            continue
+        return
+    press(page, Keys.TAB)
+    page.until(condition, what)
+
+
 @pytest.mark.parametrize("meanwhile", ["idle", "blocked"])
 def test_tab_completes(open_notebook: Callable[..., Page], front_end: Any, meanwhile: str) -> None:
     page = open_notebook(CODE, "print('blocks'); stop.wait()", front_end=front_end)
-    page.run(0)
+    ready(page)
     if meanwhile == "blocked":
         page.start(1)
         page.wait_text(1, "blocks")
     write(page, "collections.Ordere")
-    press(page, Keys.TAB)
-    page.until(lambda: source(page) == "collections.OrderedDict", "the only completion")
+    tab(page, lambda: source(page) == "collections.OrderedDict", "the only completion")
     write(page, "threading.B")
-    press(page, Keys.TAB)
-    page.until(lambda: "BoundedSemaphore" in shown(page, ".jp-Completer"), "the completions")
+    tab(page, lambda: "BoundedSemaphore" in shown(page, ".jp-Completer"), "the completions")
     assert "BrokenBarrierError" in shown(page, ".jp-Completer")
     page.screenshot(f"completions-{meanwhile}-{front_end}")
     if meanwhile == "blocked":
@@ -81,7 +101,7 @@ def test_tab_completes(open_notebook: Callable[..., Page], front_end: Any, meanw
 @pytest.mark.parametrize("meanwhile", ["idle", "blocked"])
 def test_shift_and_tab_explain(open_notebook: Callable[..., Page], front_end: Any, meanwhile: str) -> None:
     page = open_notebook(CODE, "print('blocks'); stop.wait()", front_end=front_end)
-    page.run(0)
+    ready(page)
     if meanwhile == "blocked":
         page.start(1)
         page.wait_text(1, "blocks")
