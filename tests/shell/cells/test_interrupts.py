@@ -7,6 +7,7 @@ import cProfile
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -286,6 +287,27 @@ def test_sigint_after_the_end_of_its_cell_spares_the_next() -> None:
     interrupter.foreground = new  # type: ignore[assignment]
     interrupter.on_sigint(None)
     assert new.cuts == []
+
+
+def test_a_second_sigint_from_outside_strikes_a_cell_that_handles_the_first() -> None:
+    cell = FakeCell(inside=True)
+    interrupter = interrupter_with(cell)
+    for _ in range(2):  # one right after the other
+        with pytest.raises(KeyboardInterrupt):
+            interrupter.on_sigint(None)
+        cell.cause = "interrupt"
+
+
+def test_a_signal_that_we_sent_again_while_it_was_handled_spares_the_cell_once() -> None:
+    cell = FakeCell(inside=True)
+    interrupter = interrupter_with(cell)
+    with pytest.raises(KeyboardInterrupt):
+        interrupter.on_sigint(None)
+    cell.cause = "interrupt"
+    interrupter._resent_at = time.monotonic()
+    interrupter.on_sigint(None)
+    with pytest.raises(KeyboardInterrupt):
+        interrupter.on_sigint(None)
 
 
 @pytest.mark.trio

@@ -50,6 +50,9 @@ RESEND_S = 0.02
 """Seconds after which an unhandled signal is sent again: longer than the main thread needs for its next bytecode,
 which with several threads can be a switch interval (5 ms) or two; shorter than a person notices."""
 
+HANDOVER_S = 0.001
+"""Seconds at most from the moment in which CPython clears its note of a signal to the first line of the handler."""
+
 Interrupted = Literal["awaiting", "blocking", "queued", "ended"]
 """How an interrupt found its cell."""
 
@@ -73,6 +76,8 @@ class Interrupter:
         self._sent_at = -math.inf
         self._handled: Pending[None] = Pending()
         self._handled_at = -math.inf
+        self._resent_at = -math.inf
+        self._seen_at = -math.inf
         # Reentrant, for the handler may run in the middle of what its thread does under it.
         self._sending = threading.RLock()
 
@@ -171,6 +176,7 @@ class Interrupter:
                 if is_over():
                     return
                 self._sent, self._sent_at = True, time.monotonic()
+                self._resent_at = self._sent_at
                 raise_sigint_in_main_thread()
 
     def _turned(self, handled: Pending[None]) -> None:
@@ -195,7 +201,7 @@ class Interrupter:
             with self._sending:
                 if cell.noticed or cell.state == "ended":
                     return
-                self._signalled = cell
+                self._signalled, self._resent_at = cell, time.monotonic()
                 raise_sigint_in_main_thread()
 
     def on_sigint(self, frame: FrameType | None) -> None:
@@ -207,6 +213,7 @@ class Interrupter:
             asyncio.CancelledError: the same, in a child task of the cell on asyncio, whose loop a KeyboardInterrupt
                 would end.
         """
+        seen_before, self._seen_at = self._seen_at, time.monotonic()
         target = self._signalled
         cell = target or self.foreground
         if cell is None or cell.state == "ended" or cell.is_showing or cell.gate.sealed:
@@ -215,9 +222,11 @@ class Interrupter:
         if target is not None and cell.gate.delivered:
             self._noticed(cell)
             return  # its scope's cancellation was faster
-        now = time.monotonic()
-        if target is None and cell.cause is not None and now - self._handled_at < 2 * RESEND_S:
-            return  # it was sent again at the moment in which it was handled
+        now = self._seen_at
+        resent = self._resent_at > seen_before - HANDOVER_S and now - self._handled_at < 2 * RESEND_S
+        if target is None and cell.cause is not None and resent:
+            self._resent_at = -math.inf
+            return  # we sent it again at the moment in which it was handled; anybody else's is a second interrupt
         if target is None and now - self._sent_at < RESEND_S:
             return  # the same, and its cell has ended since
         if cell.cause is None:
