@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "attach", "open_session", "spawn"]
 
-START_TIMEOUT = 10.0
-"""Seconds: a first start on a cold disk reads a few thousand files; more than this is a kernel that hangs."""
+START_TIMEOUT = 30.0
+"""Seconds: a first start reads a few thousand files, also from a cold disk; more than this is a kernel that hangs."""
 
 
 @dataclass(slots=True)

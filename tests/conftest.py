@@ -57,6 +57,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ports_of_kernel_managers() -> Generator[None]:
+    """Those of jupyter_client take their ports from the block of this process, as all tests do."""
+    from jupyter_client.connect import LocalPortCache
+
+    from tests.e2e.harness.ports import free_ports
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LocalPortCache, "find_available_port", lambda _self, _ip: free_ports(1)[0])
+        yield
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Generator[Home]:
     """An empty Jupyter and IPython home, with kernelspecs of the kernel under test; this process uses it too."""
