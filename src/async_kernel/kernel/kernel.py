@@ -195,12 +195,14 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
         """Cut short whatever cell runs, and let none begin; from any thread."""
-        if self._debugger is not None:
-            self._debugger.let_go(bool, for_good=True)
         for lane in self.lanes():
             lane.queue.stop()
-            for cell in list(lane.cells):
-                self.cut(lane, cell, cause, reason)
+        cells = [(lane, cell) for lane in self.lanes() for cell in list(lane.cells)]
+        if self._debugger is not None:
+            cells = [each for each in cells if not self._condemned(*each, cause, reason)]
+            self._debugger.let_go(bool, for_good=True)
+        for lane, cell in cells:
+            self.cut(lane, cell, cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
@@ -330,11 +332,23 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def cut(self, lane: ShellLane, cell: Cell | Task, cause: Cause, reason: str | None = None) -> Interrupted:
         """Cut one cell or task short, and see to it that it notices; from any thread."""
-        if self._debugger is not None and self._debugger.let_go(lambda: self.cut(lane, cell, cause, reason)):
-            return "blocking"
+        if self._debugger is not None:
+            if self._condemned(lane, cell, cause, reason):
+                self._debugger.let_go(bool)
+                return "blocking"
+            if self._debugger.let_go(lambda: self.cut(lane, cell, cause, reason)):
+                return "blocking"
         state = lane.interrupter.interrupt(cell, cause, reason)
         self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
         return state
+
+    def _condemned(self, lane: ShellLane, cell: Cell | Task, cause: Cause, reason: str | None) -> bool:
+        """Have a cell that the debugger has stopped end where it stands; False if it is not stopped."""
+        if self._debugger is None or not self._debugger.condemn(cell, lambda: self.cut(lane, cell, cause, reason)):
+            return False
+        cell.noticed = True
+        cell.cut(cause, reason)
+        return True
 
     def cancel_by_id(self, ids: list[str], reason: str | None = None) -> Content:
         """Cancel whatever these ids name: cells, background tasks, subshells; from any thread.
@@ -350,8 +364,12 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
 
     def on_sigint(self, frame: FrameType | None) -> None:
         """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""
-        if self._debugger is not None and self._debugger.let_go(self.interrupt):
-            return
+        if self._debugger is not None:
+            if (cell := self.main.foreground) is not None and self._condemned(self.main, cell, "interrupt", None):
+                self._debugger.let_go(bool)
+                return
+            if self._debugger.let_go(self.interrupt):
+                return
         if self.started:
             self.main.interrupter.on_sigint(frame)
 

@@ -9,9 +9,9 @@ What may be asked when: ``initialize``, ``debugInfo``, ``dumpCell``, ``source``,
 ``richInspectVariables`` without a frame at any time; everything else between ``attach`` and ``disconnect``. Whatever
 goes wrong is a response with ``success: false`` and a sentence.
 
-A cell that is stopped goes on when a client says so, and also when the cell is interrupted, cancelled or runs out of
-its time, and when the kernel stops: :meth:`Debugger.let_go` comes first then. A client that has vanished leaves it
-stopped, for the next client, or the same one reloaded, to find in ``debugInfo``.
+A cell that is stopped goes on when a client says so. When it is interrupted, cancelled or runs out of its time, and
+when the kernel stops, it ends where it stands: :meth:`Debugger.condemn` and :meth:`Debugger.let_go` come first then. A
+client that has vanished leaves it stopped, for the next client, or the same one reloaded, to find in ``debugInfo``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from async_kernel.kernel.debugging.available import why_no_debugger
 from async_kernel.kernel.debugging.commands import COMMANDS, FORWARDED, answer, needs_attach
 from async_kernel.kernel.debugging.connection import ConnectionLostError, connected
 from async_kernel.kernel.debugging.inside import end_step
+from async_kernel.kernel.debugging.stops import Stops
 from async_kernel.kernel.debugging.variables import Variables
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.lifetime.loop_token import current_loop_token
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
+    from async_kernel.shell.cells.cell import Cell
+    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content
 
 __all__ = ["Debugger"]
@@ -81,6 +84,7 @@ class Debugger:
         self._breakpoint_hook: Callable[..., object] | None = None
         self._resumed: anyio.Event | None = None
         self.variables = Variables()
+        self._stops = Stops(lambda then: kernel.beside.start_soon(self._let_go, then, False))
         self._requests: deque[Request] = deque()
         self._serving = False
         self._arrived: anyio.Event | None = None
@@ -185,6 +189,7 @@ class Debugger:
         current_request.set(None)  # debugpy's threads are nobody's
         try:
             async with connected(self._on_event) as connection:
+                self._stops.watch()
                 task_status.started(connection)
                 await anyio.sleep_forever()
         finally:
@@ -270,6 +275,18 @@ class Debugger:
             if sys.breakpointhook is late_import("debugpy").breakpoint:
                 sys.breakpointhook = self._breakpoint_hook
             self._breakpoint_hook = None
+
+    def condemn(self, cell: Cell | Task, otherwise: Callable[[], object]) -> bool:
+        """Have a stopped cell end at the line where it stands when it is let go; from any thread.
+
+        Args:
+            cell: the cell; it is told why it is cut short.
+            otherwise: what to do if it has gone on without being struck, as where a library must not be interrupted.
+
+        Returns:
+            False if it is not stopped: then nothing was done.
+        """
+        return self._stops.condemn(cell, otherwise)
 
     def let_go(self, then: Callable[[], object], *, for_good: bool = False) -> bool:
         """Let what is stopped go on, and call ``then``, beside the shell's loop; from any thread.

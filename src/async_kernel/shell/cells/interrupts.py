@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from async_kernel.shell.cells.gate import Gate
     from async_kernel.shell.cells.task import Task
 
-__all__ = ["Interrupted", "Interrupter", "insist_on_striking"]
+__all__ = ["Interrupted", "Interrupter", "exception_for_stopped", "insist_on_striking"]
 
 RESEND_S = 0.02
 """Seconds after which an unhandled signal is sent again: longer than the main thread needs for its next bytecode,
@@ -262,6 +262,21 @@ async def insist_on_striking(gate: Gate) -> None:
     with anyio.CancelScope(shield=True):
         while gate.inside and not (gate.delivered or gate.sealed or gate.strike()):  # noqa: ASYNC110 -- CPython tells nobody
             await anyio.sleep(RESEND_S)  # asleep, it would be cancelled, or struck when it goes on
+
+
+def exception_for_stopped(cell: Cell, frame: FrameType) -> BaseException | None:
+    """What ends a cell that a debugger has stopped at this frame and lets go; in the cell's thread.
+
+    Returns:
+        None where nothing may be raised, and for code in another thread than the cell's.
+    """
+    if threading.get_ident() != cell.gate.thread_id or cell.is_showing or cell.gate.sealed:
+        return None
+    if _trio_protects(frame) or not cell.gate.may_raise_at(frame):
+        return None
+    if cell.gate.inside:
+        return KeyboardInterrupt()
+    return _exception_for_child(cell, frame) if _in_child_of(cell) else None
 
 
 def _gates_beside(cell: Cell | Task) -> list[Gate]:
