@@ -68,6 +68,14 @@ def test_without_an_interface_nothing_is_made() -> None:
         Plain(1)
 
 
+def test_a_second_interface_is_refused_and_gives_nothing_back(owner: Owner) -> None:
+    other = Owner()
+    with pytest.raises(RuntimeError, match="already exists in this process"):
+        slot.take(other)
+    slot.release(other)
+    assert slot.get() is owner
+
+
 def test_configurables_are_listed_for_help() -> None:
     assert Configured in BaseInterface.classes
     assert Plain not in BaseInterface.classes

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import weakref
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from functools import partial
@@ -15,6 +16,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from async_kernel.lifetime.outcomes import Value
 from async_kernel.lifetime.pending import Pending, PendingCancelled, PendingNotDone
 
 pytestmark = pytest.mark.anyio
@@ -185,6 +187,28 @@ class TestCallbacks:
             pending.add_done_callback(lambda p, n=number: calls.append((n, p)))
         pending.set_result(1)
         assert calls == [(0, pending), (1, pending), (2, pending)]
+
+    def test_one_that_is_added_in_the_moment_of_completion_is_called(self) -> None:
+        class CompletedMeanwhile(deque[Any]):
+            def append(self, fn: Any, /) -> None:
+                pending.set_result(1)
+                super().append(fn)
+
+        pending: Pending[int] = Pending()
+        pending._callbacks = CompletedMeanwhile()
+        calls: list[Any] = []
+        pending.add_done_callback(calls.append)
+        assert calls == [pending]
+
+    def test_of_two_that_complete_it_at_once_the_first_counts(self) -> None:
+        class CompletedMeanwhile(list[Any]):
+            def append(self, outcome: Any, /) -> None:
+                super().append(Value("the other's"))
+                super().append(outcome)
+
+        pending: Pending[str] = Pending()
+        pending._outcomes = CompletedMeanwhile()
+        assert (pending.set_result("mine"), pending.result()) == (False, "the other's")
 
     def test_one_that_comes_late_is_called_at_once(self) -> None:
         pending: Pending[int] = Pending()

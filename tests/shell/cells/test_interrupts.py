@@ -14,6 +14,7 @@ import pytest
 import trio
 import trio.testing
 
+from async_kernel.shell.cells import gate as gates
 from async_kernel.shell.cells import interrupts
 from async_kernel.shell.cells.gate import BLOCKS_S, SETTLED_S, Gate
 from async_kernel.shell.cells.interrupts import Interrupter
@@ -131,6 +132,15 @@ def test_nothing_is_raised_where_a_scope_may_be_entered_or_left(library: str) ->
     gate._entered -= SETTLED_S
     assert gate.may_raise_at(frames[0])
     assert gate.may_raise_at(sys._getframe())
+    gate._leave()
+
+
+def test_code_that_is_sealed_off_is_not_struck() -> None:
+    gate = gate_here()
+    gate._enter()
+    gate._entered -= BLOCKS_S
+    gate.seal()
+    assert (gate.strike(), gate.pending, gate._armed) == (False, False, False)
     gate._leave()
 
 
@@ -354,10 +364,19 @@ def test_a_strike_leaves_nothing_behind_in_the_interpreter() -> None:
     assert namespace == {"done": 3}
 
 
-def test_a_strike_that_came_too_late_is_taken_back() -> None:
+def test_a_strike_that_came_too_late_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced: list[tuple[int, str]] = []
+
+    def set_async_exc(thread_id: int, exc: type[BaseException]) -> None:
+        replaced.append((thread_id, exc.__name__))
+        real(thread_id, exc)
+
+    real = gates.set_async_exc
+    monkeypatch.setattr(gates, "set_async_exc", set_async_exc)
     gate = Gate(threading.get_ident())
     gate._armed = True  # as if it had been set and not been raised yet
     gate.withdraw()
+    assert replaced == [(threading.get_ident(), "_TakenBack")]
     for _ in range(1000):
         pass
     assert not gate._armed
