@@ -39,16 +39,16 @@ def test_interact_follows_the_slider(open_notebook: Callable[..., Page], front_e
     assert page.text(2).strip().endswith("5")
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
 def test_a_callback_that_fails_shows_its_error_below_the_cell(
-    open_notebook: Callable[..., Page], front_end: Any
+    open_notebook: Callable[..., Page], front_end: Any, kind: str
 ) -> None:
-    page = open_notebook(
-        IMPORT + "\nslider.observe(lambda change: 1 / 0, 'value')\ndisplay(slider)", "'alive'", front_end=front_end
-    )
+    callback = f"{kind} fails(change):\n    1 / 0\nslider.observe(fails, 'value')"
+    page = open_notebook(f"{IMPORT}\n{callback}\ndisplay(slider)", "'alive'", front_end=front_end)
     page.run(0)
     move(page, 0)
     page.wait_text(0, "ZeroDivisionError")
-    page.screenshot(f"callback-error-{front_end}")
+    page.screenshot(f"callback-error-{kind.replace(' ', '-')}-{front_end}")
     page.run(1)
     assert "'alive'" in page.text(1)
 
