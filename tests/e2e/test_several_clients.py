@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from tests.e2e.harness.client import Client
     from tests.e2e.harness.process import KernelProcess
@@ -80,3 +82,18 @@ def test_history_and_completion_are_about_the_same_cells(client: Client, others:
     client.run("a_name_of_everybody = 1")
     reply = others[0].request("complete_request", {"code": "a_name_of_e", "cursor_pos": 11}).reply
     assert reply["matches"] == ["a_name_of_everybody"]
+
+
+def test_what_connect_info_prints_lets_another_client_in(client: Client, tmp_path: Path, ours: None) -> None:
+    printed = client.run("%connect_info").stdout
+    path = tmp_path / "elsewhere.json"
+    path.write_text(printed.split("\n\n", 1)[0])
+    other = BlockingKernelClient(connection_file=str(path))
+    other.load_connection_file()
+    other.start_channels()
+    try:
+        other.wait_for_ready(timeout=60)
+        assert other.execute_interactive("who = 'another'", timeout=60)["content"]["status"] == "ok"
+    finally:
+        other.stop_channels()
+    assert client.value("who") == "'another'"

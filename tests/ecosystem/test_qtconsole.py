@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from tests.e2e.harness.process import KernelProcess
     from tests.e2e.harness.snippets import Snippets
     from tests.e2e.harness.subject import Subject
 
@@ -79,3 +80,17 @@ def test_exit_closes_the_window_and_the_kernel(console: QtConsole) -> None:
     console.type("exit")
     console.until(lambda: not console.is_open, "the end of the window")
     assert not console.kernel_lives
+
+
+def test_a_cell_opens_one_for_its_kernel(own_kernel: KernelProcess) -> None:
+    client = own_kernel.client()
+    client.run("import os\nos.environ['QT_QPA_PLATFORM'] = 'offscreen'\n%qtconsole")
+    known = (None, client.kc.session.session)
+
+    def asked() -> bool:
+        return any(r.kind == "idle" and r.msg["parent_header"].get("session") not in known for r in client.received)
+
+    client.until(asked, "a question of the console")
+    (console,) = [child for child in own_kernel.children() if "qtconsole" in " ".join(child.cmdline())]
+    assert client.run("'meanwhile'").text == "'meanwhile'"
+    assert console.is_running()
