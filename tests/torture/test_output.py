@@ -31,11 +31,13 @@ SUBSCRIBERS = of(short=5, long=20)
 BOUND = 400 * MEGABYTE
 STALLED_S = of(short=4.0, long=60.0)
 """Of the long form the default: ZMQ reads on only when half of its 1000 messages are taken, which may take a while."""
+SLOW = of(short=4, long=1) * MEGABYTE
+"""Bytes that a slow subscriber reads in a second: far fewer than the cell prints."""
 LINE = "{:07d} " + "x" * 991 + "\n"
 
 
 def read(port: int, key: bytes, kind: str, to_parent: Connection) -> None:
-    """A subscriber in a process of its own: ``reads``, ``slow`` (a megabyte a second), ``stalls`` after the first."""
+    """A subscriber in a process of its own: ``reads``, ``slow`` (see SLOW), ``stalls`` after the first."""
     session = Session(key=key)
     context: zmq.Context[Any] = zmq.Context()
     socket = context.socket(zmq.SUB)
@@ -65,7 +67,7 @@ def read(port: int, key: bytes, kind: str, to_parent: Connection) -> None:
                     lines += 1
                 text = [rest]
             if kind == "slow":
-                time.sleep(max(0.0, began + lines * 1000 / MEGABYTE - time.monotonic()))
+                time.sleep(max(0.0, began + lines * len(LINE.format(0)) / SLOW - time.monotonic()))
         elif header["msg_type"] == "display_data":
             shown.append(lines)  # a display comes after all that was printed before
             assert content["data"]["text/plain"] == repr(lines), (content, lines)
