@@ -250,6 +250,11 @@ def test_a_backslash_is_a_letter_on_windows(on: On) -> None:
     assert on("linux", "commands").split_words(r"python a\ b.py") == ["python", "a b.py"]
 
 
+def test_words_are_quoted_for_the_shell_of_the_system(on: On) -> None:
+    assert on("win32", "commands").quoted(r"C:\My Python\python.exe") == r'"C:\My Python\python.exe"'
+    assert on("linux", "commands").quoted("/my python/bin/python") == "'/my python/bin/python'"
+
+
 @POSIX
 def test_a_folder_is_ours_and_a_link_or_a_file_is_not(on: On, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = on(sys.platform, "users")

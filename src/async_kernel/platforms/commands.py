@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import Final
 
-__all__ = ["HAVE_CLS", "HAVE_MAN", "HAVE_SESSIONS", "split_words"]
+__all__ = ["HAVE_CLS", "HAVE_MAN", "HAVE_SESSIONS", "quoted", "split_words"]
 
 HAVE_SESSIONS: Final = sys.platform != "win32"
 """Whether a child can have a session and pseudo-terminals of its own, and be sent signals with all its children."""
@@ -26,3 +26,8 @@ def split_words(line: str) -> list[str]:
         ValueError: if a quote is not closed.
     """
     return shlex.split(line, posix=sys.platform != "win32")
+
+
+def quoted(word: str) -> str:
+    """A word as the shell of this system takes it for one, whatever is in it."""
+    return f'"{word}"' if os.name == "nt" else shlex.quote(word)

@@ -8,7 +8,6 @@ and uv is mostly a program beside all environments: then the one is advised, and
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 
+from async_kernel.platforms.commands import quoted
 from async_kernel.shell.ipython import Magics, line_magic, magics_class
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class PackageMagics(Magics):
             self._run([program], line)
 
     def _run(self, command: list[str], line: str) -> None:
-        quote = shlex.quote if os.name != "nt" else '"{}"'.format
-        self.shell.system(" ".join([*map(quote, command), line]))
+        self.shell.system(" ".join([*map(quoted, command), line]))
         if self.shell.user_ns.get("_exit_code") == 0:
             print("Note: you may need to restart the kernel to use updated packages.")
 
