@@ -9,7 +9,6 @@ import pytest
 import trio
 import zmq
 
-from async_kernel.transport.doorbell import TokenDoorbell
 from async_kernel.transport.owned_socket import OwnedSocket
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def _bells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything here holds for the doorbell of this system and for the portable one."""
     if request.param == "portable":
-        monkeypatch.setattr("async_kernel.transport.owned_socket.make_doorbell", TokenDoorbell)
+        monkeypatch.setattr("async_kernel.transport.doorbell.HAVE_EVENTFD", False)
 
 
 pytestmark = pytest.mark.usefixtures("_bells")

@@ -88,7 +88,7 @@ def open_channels(
 
     def bind(kind: int, channel: Channel, configure: Callable[[zmq.Socket[bytes], IOSettings], object]) -> OwnedSocket:
         ports[channel] = arrivals.bind(kind, channel, configure, settings, endpoints)
-        owned = OwnedSocket(arrivals.sockets.pop(channel), token)
+        owned = OwnedSocket(arrivals.sockets.pop(channel), token, often=channel != Channel.stdin)
         stack.callback(owned.close, settings.linger_ms)
         return owned
 

@@ -69,7 +69,8 @@ class Peers:
         self._remembers = remembers
         self.all_known = remembers
         self._connections: dict[int, _Connection] = {}
-        self._socket = OwnedSocket(socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _REFUSED), token)
+        monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _REFUSED)
+        self._socket = OwnedSocket(monitor, token, often=False)
 
     async def serve(self) -> None:
         """Watch until cancelled."""

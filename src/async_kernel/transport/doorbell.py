@@ -41,9 +41,9 @@ class Doorbell(Protocol):
         ...
 
 
-def make_doorbell(descriptor: int, token: TrioToken) -> Doorbell:
-    """The best that the system has, for a task that waits for ``descriptor``."""
-    if HAVE_EVENTFD:
+def make_doorbell(descriptor: int, token: TrioToken, *, often: bool = True) -> Doorbell:
+    """The best that the system has, for a task that waits for ``descriptor``; without descriptors if not rung often."""
+    if HAVE_EVENTFD and often:
         return EventDoorbell(descriptor)
     return TokenDoorbell(descriptor, token)
 

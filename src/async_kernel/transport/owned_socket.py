@@ -56,15 +56,16 @@ class OwnedSocket:
     Args:
         socket: bound or connected; this object closes it.
         token: of the owner's loop.
+        often: whether it is woken often; then it is worth two descriptors more.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], token: TrioToken) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], token: TrioToken, *, often: bool = True) -> None:
         self.socket = socket
         # The send below pyzmq's Python-level one, which has options that we do not use: half the time for a message.
         self._send = cast("Callable[[Frame | zmq.Frame, int], object]", super(zmq.Socket, socket).send)
         self._recv = cast("Callable[..., Any]", super(zmq.Socket, socket).recv)
         self._getsockopt = cast("Callable[[int], int]", socket.getsockopt)
-        self._bell = make_doorbell(int(socket.FD), token)
+        self._bell = make_doorbell(int(socket.FD), token, often=often)
         self._rung = False
 
     def try_receive(self) -> list[bytes] | None:
