@@ -54,7 +54,7 @@ class InterfaceSlot:
                 self._interface = None
 
 
-slot = InterfaceSlot()
+slot: InterfaceSlot = InterfaceSlot()
 
 
 class HasInterface(Generic[T_interface_co]):

@@ -31,7 +31,7 @@ class Complaints:
         self._clock = clock
         self._last = -math.inf
         self._withheld = 0
-        self.count = 0
+        self.count: int = 0
 
     def add(self, what: object) -> None:
         """Count something bad that came in, and log it if it is time to."""

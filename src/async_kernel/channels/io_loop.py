@@ -113,7 +113,7 @@ class IOLoop:
         self._trio_token: trio.lowlevel.TrioToken | None = None
         self._close_asked: trio.Event | None = None
         self.ports = settings.ports
-        self.ip = settings.ip
+        self.ip: str = settings.ip
 
     # ---- its life
 

@@ -116,8 +116,8 @@ class IOPub:
         self._text_due = math.inf
         self._last_text = -math.inf
         self._batch: deque[Output | StreamRun] = deque()
-        self.losses = Losses()
-        self.is_held_up = False
+        self.losses: Losses = Losses()
+        self.is_held_up: bool = False
         self._since_breather = 0
 
     async def serve(self) -> None:

@@ -87,7 +87,7 @@ class OutputQueue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._items: deque[Output | StreamRun] = deque()
         self._open: dict[str, StreamRun] = {}
         self._messages = 0
@@ -97,7 +97,7 @@ class OutputQueue:
         self._owner_thread: int | None = None
         self._wake_for_text = False
         self._closed = False
-        self.refused = 0
+        self.refused: int = 0
 
     # ---- producers, any thread
 

@@ -67,7 +67,7 @@ class Peers:
         self._complaints = complaints
         self._came = came
         self._remembers = remembers
-        self.all_known = remembers
+        self.all_known: bool = remembers
         self._connections: dict[int, _Connection] = {}
         monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _REFUSED)
         self._socket = OwnedSocket(monitor, token, often=False)

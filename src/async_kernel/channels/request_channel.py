@@ -59,7 +59,7 @@ class RequestChannel:
         self._reading = True
         self._finishing = False
         self._ended = False
-        self.undeliverable = 0
+        self.undeliverable: int = 0
 
     async def serve(self) -> None:
         """Serve until :meth:`finish` and all replies are out. Errors of the socket and of ``submit`` go out."""

@@ -70,7 +70,7 @@ class Stdin:
         self._questions: deque[Question] = deque()
         self._finishing = False
         self._ended = False
-        self.stale = 0
+        self.stale: int = 0
 
     def question(self, request: Request, prompt: str, answer: InputWaiter, *, password: bool) -> Question:
         """Make a question for :meth:`ask`. Any thread.

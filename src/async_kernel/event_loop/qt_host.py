@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from async_kernel.event_loop.display import check_display
 from async_kernel.event_loop.host import Host
@@ -44,8 +44,8 @@ class QtHost(Host):
         RuntimeError: outside the main thread, or without a display.
     """
 
-    HOST = Hosts.qt
-    MATPLOTLIB_GUIS = ("qt", "qt6")
+    HOST: ClassVar[Hosts] = Hosts.qt
+    MATPLOTLIB_GUIS: tuple[str, ...] = ("qt", "qt6")
 
     def __init__(self, module: Module = "PySide6") -> None:
         if threading.current_thread() is not threading.main_thread():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from async_kernel.event_loop.display import check_display
 from async_kernel.event_loop.host import Host
@@ -38,8 +38,8 @@ class TkHost(Host):
         RuntimeError: if there is no display.
     """
 
-    HOST = Hosts.tk
-    MATPLOTLIB_GUIS = ("tk",)
+    HOST: ClassVar[Hosts] = Hosts.tk
+    MATPLOTLIB_GUIS: tuple[str, ...] = ("tk",)
 
     def __init__(self) -> None:
         self._tkinter = tkinter = _import_tkinter()

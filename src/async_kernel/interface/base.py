@@ -16,7 +16,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, nullconte
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import anyio
-from traitlets import Bool, CFloat, Type, Unicode, UseEnum, default
+from traitlets import Bool, CFloat, TraitType, Type, Unicode, UseEnum, default
 from traitlets.config import Application
 from traitlets.utils.importstring import import_item
 
@@ -67,36 +67,38 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
     """
 
     classes = configurable_classes
-    name = Unicode("async").tag(config=True)
+    name: str | Unicode[str, str | bytes] = Unicode("async").tag(config=True)
     "The name of the kernel, as in its kernelspec."
-    host = UseEnum(Hosts, default_value=None, allow_none=True).tag(config=True)
+    host: TraitType[Any, Any] = UseEnum(Hosts, default_value=None, allow_none=True).tag(config=True)
     "The GUI main loop to run as host: tk, qt, or custom with the host option host_class."
-    host_options = DictValueLiteralEval(allow_none=True).tag(config=True)
+    host_options: DictValueLiteralEval = DictValueLiteralEval(allow_none=True).tag(config=True)
     "Options for the host as key=value, e.g. module=PyQt6 or host_class=package.module.Class."
-    backend = UseEnum(Backend, default_value=Backend.trio).tag(config=True)
+    backend: UseEnum = UseEnum(Backend, default_value=Backend.trio).tag(config=True)
     "The async library that cells run on: trio or asyncio."
-    backend_options = DictValueLiteralEval(allow_none=True).tag(config=True)
+    backend_options: DictValueLiteralEval = DictValueLiteralEval(allow_none=True).tag(config=True)
     "Options for the async library as key=value, e.g. use_uvloop=True."
-    interface_class = Type("async_kernel.interface.base.BaseInterface", klass=Application).tag(config=True)
+    interface_class: Type[Any, Any] = Type("async_kernel.interface.base.BaseInterface", klass=Application).tag(
+        config=True
+    )
     "The class of interface to start, by its dotted name."
-    kernel_class = Type("async_kernel.kernel.Kernel").tag(config=True)
+    kernel_class: Type[Any, Any] = Type("async_kernel.kernel.Kernel").tag(config=True)
     "The class that serves requests, by its dotted name."
-    shell_class = Type(klass="async_kernel.shell.base.BaseShell").tag(config=True)
+    shell_class: Type[Any, Any] = Type(klass="async_kernel.shell.base.BaseShell").tag(config=True)
     "The class that runs code, by its dotted name."
-    quiet = Bool(True).tag(config=True)
+    quiet: Bool[bool, bool | int] = Bool(True).tag(config=True)
     "Whether output goes to clients only; --no-quiet writes it to the terminal too."
-    launcher = Unicode("").tag(config=True)
+    launcher: Unicode[str, str | bytes] = Unicode("").tag(config=True)
     "The function that starts the kernel, by its dotted name (read by the command line)."
-    grace = CFloat(5.0).tag(config=True)
+    grace: CFloat[float, Any] = CFloat(5.0).tag(config=True)
     "Seconds that cells get to end when the kernel stops."
-    allow_shutdown = Bool(True).tag(config=True)
+    allow_shutdown: Bool[bool, bool | int] = Bool(True).tag(config=True)
     "Whether a client's shutdown request stops the interface; an embedding program may refuse it."
-    handle_sigint = Bool(False).tag(config=True)
+    handle_sigint: Bool[bool, bool | int] = Bool(False).tag(config=True)
     "Whether an embedded kernel installs its SIGINT handler, so that cells blocked in C code can be interrupted."
 
-    extra_config_file = Unicode("").tag(config=True)
+    extra_config_file: Any = Unicode("").tag(config=True)
     "A configuration file to read after all others; the command line wins over it, too."
-    raise_config_file_errors = Bool(True)
+    raise_config_file_errors: Bool[bool, bool | int] = Bool(True)
 
     aliases: ClassVar[Any] = {
         **Application.aliases,

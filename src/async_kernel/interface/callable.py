@@ -54,7 +54,7 @@ class Handlers(TypedDict):
 class CallableInterface(BaseInterface[T_shell_co]):
     """A kernel that its host reaches through two functions."""
 
-    host = TraitType(None, allow_none=True)
+    host: TraitType[Any, Any] = TraitType(None, allow_none=True)
     "GUI main loops are not supported here."
 
     _send: Send | None = None

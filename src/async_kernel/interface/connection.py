@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from traitlets import Bool, Bytes, CaselessStrEnum, Instance, Integer, Unicode, default, observe, validate
+from traitlets import Bool, Bytes, CaselessStrEnum, Instance, Int, Unicode, default, observe, validate
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.common import MethodNotSupported
@@ -58,27 +58,27 @@ def _by_jupyter_client(name: str) -> Callable[..., Any]:
 class ConnectionFileMixin(LoggingConfigurable):
     """Options and methods of a kernel's connection."""
 
-    connection_file = Unicode("").tag(config=True)
+    connection_file: Unicode[str, str | bytes] = Unicode("").tag(config=True)
     "The JSON file that says where the sockets are; without one, a file is made in Jupyter's runtime folder."
-    transport = CaselessStrEnum(["tcp", "ipc"], default_value="tcp").tag(config=True)
+    transport: CaselessStrEnum[Any] = CaselessStrEnum(["tcp", "ipc"], default_value="tcp").tag(config=True)
     "How clients connect: over tcp, or by sockets in the file system (ipc)."
-    ip = Unicode().tag(config=True)
+    ip: Unicode[str, str | bytes] = Unicode().tag(config=True)
     "The address to listen at. Anything but the loopback lets other machines connect: use CURVE keys there."
-    hb_port = Integer(0).tag(config=True)
+    hb_port: Int[int, int] = Int(0).tag(config=True)
     "The port of the heartbeat channel; 0 takes a free one."
-    shell_port = Integer(0).tag(config=True)
+    shell_port: Int[int, int] = Int(0).tag(config=True)
     "The port of the shell channel; 0 takes a free one."
-    iopub_port = Integer(0).tag(config=True)
+    iopub_port: Int[int, int] = Int(0).tag(config=True)
     "The port of the iopub channel; 0 takes a free one."
-    stdin_port = Integer(0).tag(config=True)
+    stdin_port: Int[int, int] = Int(0).tag(config=True)
     "The port of the stdin channel; 0 takes a free one."
-    control_port = Integer(0).tag(config=True)
+    control_port: Int[int, int] = Int(0).tag(config=True)
     "The port of the control channel; 0 takes a free one."
-    curve_publickey = Bytes(None, allow_none=True)
-    curve_secretkey = Bytes(None, allow_none=True)
-    kernel_name = Unicode()
-    data_dir = Unicode()
-    session = LateInstance("async_kernel.interface.session.AsyncSession")
+    curve_publickey: Bytes = Bytes(None, allow_none=True)
+    curve_secretkey: Bytes = Bytes(None, allow_none=True)
+    kernel_name: Unicode[str, str | bytes] = Unicode()
+    data_dir: Unicode[str, str | bytes] = Unicode()
+    session: LateInstance = LateInstance("async_kernel.interface.session.AsyncSession")
 
     _connection_file_written = Bool(False)
     _bound = False
@@ -200,11 +200,11 @@ class ConnectionFileMixin(LoggingConfigurable):
                 _bytes(info["curve_secretkey"]),
             )
 
-    load_connection_file = _by_jupyter_client("load_connection_file")
-    write_connection_file = _by_jupyter_client("write_connection_file")
-    cleanup_connection_file = _by_jupyter_client("cleanup_connection_file")
-    cleanup_ipc_files = _by_jupyter_client("cleanup_ipc_files")
-    cleanup_random_ports = _by_jupyter_client("cleanup_random_ports")
+    load_connection_file: Callable[..., Any] = _by_jupyter_client("load_connection_file")
+    write_connection_file: Callable[..., Any] = _by_jupyter_client("write_connection_file")
+    cleanup_connection_file: Callable[..., Any] = _by_jupyter_client("cleanup_connection_file")
+    cleanup_ipc_files: Callable[..., Any] = _by_jupyter_client("cleanup_ipc_files")
+    cleanup_random_ports: Callable[..., Any] = _by_jupyter_client("cleanup_random_ports")
     _record_random_port_names = _by_jupyter_client("_record_random_port_names")
 
     def _not_a_client(self, *_: Any, **__: Any) -> Any:

@@ -34,9 +34,11 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
     startup files and ``exec_lines``, extensions.
     """
 
-    name = Unicode("async").tag(config=True)
+    name: str | Unicode[str, str | bytes] = Unicode("async").tag(config=True)
     "The name of the kernel, as in its kernelspec."
-    description = Unicode("An IPython kernel whose every part lives in a nursery.").tag(config=True)
+    description: str | Unicode[str, str | bytes] = Unicode(
+        "An IPython kernel whose every part lives in a nursery."
+    ).tag(config=True)
     "What --help prints first."
 
     aliases: ClassVar[Any] = {
@@ -69,7 +71,7 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
         self.init_config_files()
         folders = self.load_jupyter_config()
         # IPython would pass over a --config that is not there, and looks for one in its own folders only.
-        self.config_files = ["ipython_kernel_config.py", self.config_file_name]
+        self.config_files: Any = ["ipython_kernel_config.py", self.config_file_name]
         self.load_config_file()
         self.load_extra_config([*self._option("config_file_paths"), *folders])
         if command_line is not None:
@@ -113,7 +115,8 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
 
     async def prepare(self) -> None:
         """Run startup files, ``exec_lines`` and extensions."""
-        self.shell = self.kernel.shell  # an IPShell, unless a user says otherwise
+        shell: Any = self.kernel.shell  # an IPShell, unless a user says otherwise
+        self.shell = shell
         if self.shell is None or not hasattr(self.shell, "run_cell"):
             return
         self.init_path()

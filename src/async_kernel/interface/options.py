@@ -102,6 +102,8 @@ class StrictLoader(KVArgParseConfigLoader):
 class StrictCommandLine(Application):
     """An application whose command line is read strictly, and whose help leaves nothing out."""
 
+    classes: Any
+
     def flatten_flags(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Leave options to the classes that they name: a subclass that is only defined must not get them instead."""
         classes, self.classes = self.classes, []

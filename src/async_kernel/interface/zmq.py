@@ -58,11 +58,11 @@ __all__ = ["AsyncSession", "ZMQInterface"]
 class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     """A kernel that Jupyter clients reach through ZMQ sockets."""
 
-    transport = CaselessStrEnum(list(TRANSPORTS), default_value="tcp").tag(config=True)
+    transport: CaselessStrEnum[Any] = CaselessStrEnum(list(TRANSPORTS), default_value="tcp").tag(config=True)
     "How clients connect: tcp, or ipc (sockets in a folder that only this user can read)."
-    stalled_client = CFloat(60.0).tag(config=True)
+    stalled_client: CFloat[float, Any] = CFloat(60.0).tag(config=True)
     "Seconds after which a client that takes no output is dropped, instead of holding up the cells that print."
-    encrypt = Bool(False).tag(config=True)
+    encrypt: Bool[bool, bool | int] = Bool(False).tag(config=True)
     "Let in only clients that have the CURVE keys, which are made at start if the connection file has none."
 
     aliases: ClassVar[Any] = {

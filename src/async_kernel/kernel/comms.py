@@ -82,8 +82,8 @@ class KernelComm(BaseComm):
 
     def __init__(self, target_name: str = "comm", *args: Any, manager: KernelCommManager, **kwargs: Any) -> None:
         self._manager = manager
-        self.maker = _maker_now()
-        self.is_ours = False
+        self.maker: Request | None = _maker_now()
+        self.is_ours: bool = False
         self.shell_id: str | None = None
         if target_name == WIDGETS:
             manager.begin_widgets()
@@ -146,7 +146,7 @@ class KernelCommManager(CommManager):
     def __init__(self, kernel: Kernel[Any]) -> None:
         super().__init__()
         self.kernel = kernel
-        self.patches = ExitStack()
+        self.patches: ExitStack[bool | None] = ExitStack()
         self._has_widgets = False
         self._target_makers: dict[str, Request | None] = {}
 

@@ -39,7 +39,7 @@ class HelperLane:
         self._serve = serve
         self._name = name
         self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
-        self.stopping = False
+        self.stopping: bool = False
 
     def __len__(self) -> int:
         return self._queue.qsize()

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
-from traitlets import Bool, Dict, Integer, List, Unicode
+from traitlets import Bool, Dict, Int, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
@@ -88,17 +88,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         pid: of the process that the kernel belongs to; a fork has another.
     """
 
-    help_links = List(Dict(), default_value=HELP_LINKS).tag(config=True)
+    help_links: List[dict[str, Any]] = List(Dict(), default_value=HELP_LINKS).tag(config=True)
     "Links for the help menu of a front end: a list of {'text': …, 'url': …}."
-    supported_features = List(Unicode(), default_value=SUPPORTED_FEATURES).tag(config=True)
+    supported_features: List[str] = List(Unicode(), default_value=SUPPORTED_FEATURES).tag(config=True)
     "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
-    max_waiting = Integer(20_000, min=1).tag(config=True)
+    max_waiting: Int[int, int] = Int(20_000, min=1).tag(config=True)
     "Requests that may wait in one queue (of a shell, or of questions about code); more are answered with an error."
 
-    debug_just_my_code = Bool(True).tag(config=True)
+    debug_just_my_code: Bool[bool, bool | int] = Bool(True).tag(config=True)
     "Whether the debugger steps over code of libraries."
 
-    max_subshells = Integer(100, min=0).tag(config=True)
+    max_subshells: Int[int, int] = Int(100, min=0).tag(config=True)
     "Subshells that may be there at a time; each has a thread and a loop."
 
     wire: Wire
@@ -116,10 +116,10 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.ident = str(uuid.uuid4())
-        self.pid = os.getpid()
-        self.began = time.monotonic()
-        self.backend = backend
+        self.ident: str = str(uuid.uuid4())
+        self.pid: int = os.getpid()
+        self.began: float = time.monotonic()
+        self.backend: Backend = backend
         self.ports: Mapping[str, Any] = {}
         self.embedded = False
         self.accepts_shutdown = True
@@ -131,17 +131,17 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._stop = stop
         self._barrier = barrier
         self._spawn = spawn
-        self.serving = Serving(self)
-        self.router = Router(self)
-        self.subshells = Subshells(self)
-        self.threads = ThreadCells(self)
-        self.beside = TasksBeside()
+        self.serving: Serving = Serving(self)
+        self.router: Router = Router(self)
+        self.subshells: Subshells = Subshells(self)
+        self.threads: ThreadCells = ThreadCells(self)
+        self.beside: TasksBeside = TasksBeside()
         self._process: psutil.Process | None = None
         self._debugger: Debugger | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
-        self.main = ShellLane(self._execute, self.serving.message, self.show_error)
-        self.watchdog = Watchdog(self)
-        self.questions = Questions(self, self.serving.now, self.serving.in_loop)
+        self.main: ShellLane = ShellLane(self._execute, self.serving.message, self.show_error)
+        self.watchdog: Watchdog = Watchdog(self)
+        self.questions: Questions = Questions(self, self.serving.now, self.serving.in_loop)
 
     # -- life ------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class Router:
 
     def __init__(self, kernel: Kernel[Any]) -> None:
         self._kernel = kernel
-        self.started = False
+        self.started: bool = False
         self._early: deque[Request] = deque()
         self._early_lock = threading.Lock()
 

@@ -41,7 +41,7 @@ class Serving:
 
     def __init__(self, kernel: Kernel[Any]) -> None:
         self._kernel = kernel
-        self.refused = 0
+        self.refused: int = 0
 
     # -- by a handler of the table ---------------------------------------------------------------------------
 

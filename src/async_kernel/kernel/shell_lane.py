@@ -67,14 +67,14 @@ class ShellLane:
     ) -> None:
         self.name = name
         self._beside = beside
-        self.queue = Lane(name or "main shell", self._serve)
-        self.messages = Lane(f"comms of {self.queue.name}", partial(message, self))
+        self.queue: Lane = Lane(name or "main shell", self._serve)
+        self.messages: Lane = Lane(f"comms of {self.queue.name}", partial(message, self))
         self.cells: set[Cell] = set()
         self.coming: dict[str, Request] = {}
         self._beside_queue: deque[Request] = deque()
         self._after_begin: list[Request] = []
         self._serving = False
-        self.abort_until = 0.0
+        self.abort_until: float = 0.0
         self.last_parent: Header | None = None
         self._serve_one = serve
         self._failed = failed

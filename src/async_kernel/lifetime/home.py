@@ -36,15 +36,16 @@ class Home:
     def __init__(self, options: CallerCreateOptions, parent: Home | None = None) -> None:
         backend = options.get("backend") or (parent.backend if parent else None)
         self.parent = parent
-        self.name = options.get("name") or threading.current_thread().name
+        self.name: str = options.get("name") or threading.current_thread().name
         self.backend = None if backend is None else Backend(backend)
-        self.backend_options = options.get("backend_options")
-        self.protected = options.get("protected", False)
-        self.no_debug = options.get("no_debug", False)
-        self.log = options.get("log") or (parent.log if parent else logging.getLogger("async_kernel.lifetime"))
-        self.nursery = CallNursery(self.name)
+        self.backend_options: dict[str, Any] | None = options.get("backend_options")
+        self.protected: bool = options.get("protected", False)
+        self.no_debug: bool = options.get("no_debug", False)
+        inherited = parent.log if parent else logging.getLogger("async_kernel.lifetime")
+        self.log: logging.Logger = options.get("log") or inherited
+        self.nursery: CallNursery = CallNursery(self.name)
         self.children: dict[str, Home] = {}
-        self.children_lock = threading.RLock()
+        self.children_lock: threading.RLock = threading.RLock()
         self.stopped: Pending[None] = Pending()
 
     @asynccontextmanager

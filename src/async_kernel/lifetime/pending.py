@@ -49,8 +49,8 @@ class Pending(Generic[T]):
     __slots__ = ("__weakref__", "_callbacks", "_canceller", "_outcomes", "_request", "context", "metadata")
 
     def __init__(self, context: Context | None = None, /, **metadata: Any) -> None:
-        self.context = context
-        self.metadata = metadata
+        self.context: Context | None = context
+        self.metadata: dict[str, Any] = metadata
         self._outcomes: list[Outcome] = []
         self._callbacks: deque[Callable[[Pending[T]], object]] = deque()
         self._canceller: Callable[[str | None], object] | None = None

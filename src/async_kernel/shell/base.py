@@ -40,19 +40,19 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
 
     language_info: ClassVar[Mapping[str, Any]] = {}
 
-    timeout = CFloat(0.0).tag(config=True)
+    timeout: CFloat[float, Any] = CFloat(0.0).tag(config=True)
     "Seconds that a cell may take before it is stopped with a TimeoutError; 0 is for ever."
-    stop_on_error_time_offset = CFloat(0.0).tag(config=True)
+    stop_on_error_time_offset: CFloat[float, Any] = CFloat(0.0).tag(config=True)
     "Seconds after a failed cell in which requests that arrive are aborted too."
 
-    watchdog = CFloat(1.0).tag(config=True)
+    watchdog: CFloat[float, Any] = CFloat(1.0).tag(config=True)
     "Seconds that a concurrent cell or a comm's callback may keep the loop from others before it is said; 0: never."
-    watch_main_cells = Bool(False).tag(config=True)
+    watch_main_cells: Bool[bool, bool | int] = Bool(False).tag(config=True)
     "Also say it of cells that run alone in the main shell; in a program that embeds the kernel it is always said."
-    report_leftovers = Bool(True).tag(config=True)
+    report_leftovers: Bool[bool, bool | int] = Bool(True).tag(config=True)
     "Say at the end of a cell which background tasks and threads that it started still run."
 
-    exit_now = Bool(False)
+    exit_now: Bool[bool, bool | int] = Bool(False)
     "Set by a cell: the kernel stops when the cell has ended and its reply is out."
 
     wire: Wire

@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS output_history (session integer, line integer, output
 class CellHistory(HistoryManager):
     """IPython's history manager without a thread of its own."""
 
+    hist_file: Any
     _i00 = _i = _ii = _iii = ""  # traits in IPython; set for every cell
 
     def __init__(self, *, shell: Any, **traits: Any) -> None:

@@ -70,18 +70,22 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
 
     execution_count: Any = Integer(1)
     "The number of the next cell that is stored."
-    banner1 = Unicode(default_banner).tag(config=True)
+    banner1: Unicode[str, str | bytes] = Unicode(default_banner).tag(config=True)
     "The part of the banner before the profile."
-    autoindent = Bool(False).tag(config=True)
+    autoindent: Bool[bool, bool | int] = Bool(False).tag(config=True)
     "Of no use here: the client indents."
-    displayhook_class = Type(CellDisplayHook)
-    display_pub_class = Type(CellDisplayPublisher)
-    compiler_class = Type(CellCompiler)
-    exiter = Instance(ZMQExitAutocall)
-    keepkernel_on_exit = False
+    displayhook_class: Type[type[CellDisplayHook], type[CellDisplayHook]] = Type(CellDisplayHook)
+    display_pub_class: Type[type[CellDisplayPublisher], type[CellDisplayPublisher]] = Type(CellDisplayPublisher)
+    compiler_class: Type[type[CellCompiler], type[CellCompiler]] = Type(CellCompiler)
+    exiter: Instance[Any] = Instance(ZMQExitAutocall)
+    keepkernel_on_exit: bool = False
 
-    format_error = ShowsErrors.format_error
+    format_error: Callable[..., Content] = ShowsErrors.format_error
 
+    ipython_dir: Any
+    profile_dir: Any
+    builtin_trap: Any
+    display_trap: Any
     displayhook: CellDisplayHook
     display_pub: CellDisplayPublisher
     history_manager: CellHistory
@@ -291,7 +295,8 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
     @property
     def banner(self) -> str:
         """What a console prints first."""
-        return InteractiveShell.banner.__get__(self)
+        ipython: Any = InteractiveShell
+        return ipython.banner.__get__(self)
 
     # -- cells -----------------------------------------------------------------------------------------------
 

@@ -10,20 +10,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    AutoFormattedTB: Any
-    BuiltinTrap: Any
+
+    class _OfIPython:
+        """A class to inherit from; to a checker, its objects have whatever they are asked for."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+    AutoFormattedTB = _OfIPython
+    BuiltinTrap = _OfIPython
+    DisplayHook = _OfIPython
+    DisplayPublisher = _OfIPython
+    DisplayTrap = _OfIPython
+    HistoryManager = _OfIPython
+    InteractiveShell = _OfIPython
+    Magics = _OfIPython
+    PayloadManager = _OfIPython
+
     CapturingDisplayHook: Any
-    DisplayHook: Any
-    DisplayPublisher: Any
-    DisplayTrap: Any
     ExecutionInfo: Any
     ExecutionResult: Any
     HistoryAccessor: Any
-    HistoryManager: Any
     HistoryOutput: Any
-    InteractiveShell: Any
-    Magics: Any
-    PayloadManager: Any
     TransformerManager: Any
     ZMQExitAutocall: Any
     cell_magic: Any

@@ -91,7 +91,7 @@ class Codec:
     """
 
     def __init__(self, session: PlainSession | Session) -> None:
-        self.session = cast("SessionLike", session)
+        self.session: SessionLike = cast("SessionLike", session)
         self._identity, self._username = self.session.session, self.session.username
         self._count = itertools.count()
         self._seen: dict[bytes, None] = {}

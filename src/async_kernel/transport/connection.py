@@ -122,7 +122,7 @@ class Endpoints:
 
     def __init__(self, transport: Transport = "tcp", ip: str = "", curve: CurveKeys | None = None) -> None:
         self.transport: Transport = transport
-        self.ip = ip or (_LOCALHOST if transport == "tcp" else "")
+        self.ip: str = ip or (_LOCALHOST if transport == "tcp" else "")
         self.curve = curve
         self._files: list[Path] = []
         self._directory: Path | None = None

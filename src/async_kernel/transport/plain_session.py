@@ -72,7 +72,7 @@ class PlainSession:
     """
 
     def __init__(self, key: bytes, username: str = "") -> None:
-        self.session = str(uuid.uuid4())
+        self.session: str = str(uuid.uuid4())
         self.username = username
         self.digest_history_size = 1 << 16
         self._scheme = "hmac-sha256"
@@ -87,7 +87,7 @@ class PlainSession:
     @key.setter
     def key(self, key: bytes) -> None:
         self._key = key
-        self.auth = hmac.new(key, digestmod=self._digest) if key else None
+        self.auth: hmac.HMAC | None = hmac.new(key, digestmod=self._digest) if key else None
         # The two hashes of an HMAC (RFC 2104), begun with the key: copies of them cost half of one of hmac's object.
         inner, outer = hashlib.new(self._digest), hashlib.new(self._digest)
         block = key if len(key) <= inner.block_size else hashlib.new(self._digest, key).digest()

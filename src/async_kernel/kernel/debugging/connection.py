@@ -69,7 +69,7 @@ class Connection:
         self._seq = 0
         self._waiting: dict[int, tuple[anyio.Event, list[Message]]] = {}
         self._sending = anyio.Lock()
-        self.lost = False
+        self.lost: bool = False
 
     async def ask(self, command: str, arguments: Message, *, sent: Callable[[], object] = bool) -> Message:
         """Send a request and wait for its response.

@@ -75,7 +75,7 @@ class Debugger:
     def __init__(self, kernel: Kernel[Any]) -> None:
         self.kernel = kernel
         self.connection: Connection | None = None
-        self.attached = False
+        self.attached: bool = False
         self.stopped: set[int] = set()
         self.breakpoints: dict[str, list[Message]] = {}
         self.other_breakpoints: dict[str, Message] = {}
@@ -83,7 +83,7 @@ class Debugger:
         self._muted = False
         self._breakpoint_hook: Callable[..., object] | None = None
         self._resumed: anyio.Event | None = None
-        self.variables = Variables()
+        self.variables: Variables = Variables()
         self._stops = Stops(lambda then: kernel.beside.start_soon(self._let_go, then, False))
         self._requests: deque[Request] = deque()
         self._serving = False

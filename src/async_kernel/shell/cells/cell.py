@@ -60,14 +60,14 @@ class Cell:
         self.request = request
         self.timeout = timeout
         self.token = token
-        self.gate = Gate(token.thread_id)
+        self.gate: Gate = Gate(token.thread_id)
         self.gates_beside: set[Gate] = set()
         self.cause: Cause | None = None
         self.reason: str | None = None
         self.began: float | None = None
         self.ended: float | None = None
         self.native: Any = None
-        self.is_showing = False
+        self.is_showing: bool = False
         self.noticed = False
         self.children: CellNursery | None = None
         self.child_error: BaseException | None = None

@@ -41,7 +41,7 @@ class LateInterrupt:
         self._gate = gate
         self._before: Any = None
         self._traced: list[tuple[types.FrameType, Any]] = []
-        self.done = False
+        self.done: bool = False
 
     def install(self) -> None:
         self._before = sys.gettrace()
@@ -84,14 +84,14 @@ class Gate:
     __slots__ = ("_armed", "_entered", "_lock", "delivered", "inside", "pending", "sealed", "thread_id")
 
     def __init__(self, thread_id: int) -> None:
-        self.thread_id = thread_id
+        self.thread_id: int = thread_id
         self._lock = threading.Lock()
         self._armed = False
         self._entered = 0.0
-        self.inside = False
-        self.pending = False
-        self.delivered = False
-        self.sealed = False
+        self.inside: bool = False
+        self.pending: bool = False
+        self.delivered: bool = False
+        self.sealed: bool = False
 
     @types.coroutine
     def drive(self, coro: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.utils.text import LSString, SList
 
 from async_kernel.platforms.commands import HAVE_SESSIONS
 from async_kernel.shell.ipython import InteractiveShell
 from async_kernel.shell.running.runs import AwaitedMagic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["RunsCommands"]
 
@@ -38,7 +41,8 @@ class RunsCommands(InteractiveShell):
         code = run_child(shell_command(expanded), out=_to_stdout, err=_to_stderr, terminal=True)
         self._note_exit(expanded, code)
 
-    system_piped = system_raw = system
+    system_piped: Callable[..., None] = system
+    system_raw: Callable[..., None] = system
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> SList | LSString:
         """What a command line writes, errors too: a list of lines, or with ``split=False`` a string.

@@ -193,8 +193,9 @@ class Stop:
     """
 
     def __init__(self) -> None:
+        self.reading: int
         self.reading, self._writing = os.pipe()
-        self.asked = False
+        self.asked: bool = False
         self._lock = threading.Lock()
         self._open = True
 

@@ -148,7 +148,8 @@ class KernelMagics(Magics):
             return
         from IPython.core.magics.pylab import PylabMagics  # noqa: PLC0415 -- few sessions ask
 
-        magics: Any = PylabMagics(self.shell)
+        shell: Any = self.shell
+        magics: Any = PylabMagics(shell)
         magics.matplotlib(parameter_s)
 
     # -- the connection --------------------------------------------------------------------------------------

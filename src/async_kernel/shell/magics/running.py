@@ -133,7 +133,8 @@ class RunningMagics(Magics):
     def _keep(self, name: str, cell: str, kept: Any) -> None:
         if not name:
             return
-        if DisplayHook.semicolon_at_end_of_expression(cell):
+        ipython: Any = DisplayHook
+        if ipython.semicolon_at_end_of_expression(cell):
             self.shell.user_ns.pop(name, None)
         else:
             self.shell.user_ns[name] = kept

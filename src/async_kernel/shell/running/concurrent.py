@@ -43,7 +43,7 @@ class TaskHandle:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.id = ""
+        self.id: str = ""
         self._result: Pending[Any] = Pending()
         self._cancel: Callable[[], object] = bool
         self._was_cut: Callable[[], bool] = bool

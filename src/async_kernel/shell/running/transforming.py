@@ -53,7 +53,8 @@ class PlainPython:
     def parse(self, code: str, compiler: Any) -> tuple[str, ast.Module] | None:
         """The source and its tree, if the code is Python as it stands; None if IPython has to look at it."""
         transform = getattr(self._shell.transform_cell, "__func__", None)
-        if transform is not InteractiveShell.transform_cell or self._transformations() != self._known:
+        ipython: Any = InteractiveShell
+        if transform is not ipython.transform_cell or self._transformations() != self._known:
             return None
         if code[0].isspace() or code.startswith(_PROMPTS):
             return None

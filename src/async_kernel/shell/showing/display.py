@@ -156,7 +156,7 @@ class CellDisplayHook(DisplayHook):
 class CellDisplayPublisher(DisplayPublisher):
     """Publishes what ``display()`` shows to the client of the cell."""
 
-    store_display_history = Bool(False).tag(config=True)
+    store_display_history: Bool[bool, bool | int] = Bool(False).tag(config=True)
     "Keep all that is displayed in memory, for %notebook; off because it never is forgotten."
 
     shell: IPShell[Any]

@@ -29,6 +29,7 @@ __all__ = ["ShowsErrors"]
 class ShowsErrors(InteractiveShell):
     """How a kernel's shell shows errors."""
 
+    InteractiveTB: CellTB
     _errors: Outlet
 
     def init_traceback_handlers(self, custom_exceptions: Any) -> None:

@@ -96,7 +96,7 @@ class CellTB(AutoFormattedTB):
         if evalue is None:
             base: Any = super()
             return base.structured_traceback(etype, evalue, etb, tb_offset, context)
-        self.tb = trim(etb)
+        self.tb: TracebackType | None = trim(etb)
         try:
             if self.mode not in ("Minimal", "Docs", "Doctest") and _needs_a_tree(evalue):
                 return self._chain(evalue, context, set())
