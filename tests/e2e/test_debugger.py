@@ -331,3 +331,16 @@ def test_the_kernel_ends_while_it_is_debugged(alone: Session, own_kernel: Kernel
     alone.client.send("shutdown_request", {"restart": False}, channel="control")
     assert own_kernel.exit_code() == 0
     assert not path.parent.exists()
+
+
+def test_the_end_does_not_wait_until_debugpys_threads_have_ended(alone: Session, own_kernel: KernelProcess) -> None:
+    alone.attach()
+    alone.client.run(
+        "import atexit, sys\n"
+        "from _pydevd_bundle.pydevd_constants import get_global_debugger\n"
+        "@atexit.register\n"  # called before debugpy's own, which waits for the threads of a debugger that is there
+        "def say(): print('the debugger is', get_global_debugger(), file=sys.__stderr__)"
+    )
+    alone.client.send("shutdown_request", {"restart": False}, channel="control")
+    assert own_kernel.exit_code() == 0
+    assert "the debugger is None" in own_kernel.log

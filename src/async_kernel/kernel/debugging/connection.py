@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import ByteStream, SocketStream
 
-__all__ = ["HANDSHAKE", "Connection", "ConnectionLostError", "connected"]
+__all__ = ["HANDSHAKE", "Connection", "ConnectionLostError", "connected", "part_from_debugpy"]
 
 Message = dict[str, Any]
 
@@ -193,6 +193,15 @@ async def connected(on_event: Callable[[Message], object]) -> AsyncGenerator[Con
             acceptor.cancel_scope.cancel()
         yield found[0]
         streams.cancel_scope.cancel()
+
+
+def part_from_debugpy() -> None:
+    """Let the process end without debugpy's waiting for its own threads; when the connection has ended for good.
+
+    What it waits for at the end of the interpreter is that they have written all that there is, to nobody now; and it
+    looks ten times a second, which was 0.4 s of a shutdown of 0.65 s.
+    """
+    late_import("_pydevd_bundle.pydevd_constants").set_global_debugger(None)
 
 
 def _import() -> Any:

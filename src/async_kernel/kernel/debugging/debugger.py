@@ -26,7 +26,7 @@ import anyio
 
 from async_kernel.kernel.debugging.available import why_no_debugger
 from async_kernel.kernel.debugging.commands import COMMANDS, FORWARDED, answer, needs_attach
-from async_kernel.kernel.debugging.connection import ConnectionLostError, connected
+from async_kernel.kernel.debugging.connection import ConnectionLostError, connected, part_from_debugpy
 from async_kernel.kernel.debugging.inside import end_step
 from async_kernel.kernel.debugging.stops import Stops
 from async_kernel.kernel.debugging.variables import Variables
@@ -194,6 +194,8 @@ class Debugger:
                 await anyio.sleep_forever()
         finally:
             self._return_breakpoint_calls()
+            if self.connection is not None and not self.kernel.embedded:
+                part_from_debugpy()
 
     async def ask(self, command: str, arguments: Message, *, sent: Callable[[], object] = bool) -> Message:
         """The body of debugpy's response to a request.
