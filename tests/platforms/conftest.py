@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = {"linux": "posix", "darwin": "posix", "emscripten": "posix", "win32": "nt"}
 ONLY_LINUX = ("pidfd_open", "eventfd", "eventfd_read", "eventfd_write")
-ONLY_POSIX = ("register_at_fork", "getpgid", "getpgrp", "getuid")
+ONLY_POSIX = ("register_at_fork", "getpgid", "getpgrp", "getuid", "killpg")
 
 
 class Elsewhere:

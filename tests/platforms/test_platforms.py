@@ -17,10 +17,13 @@ import trio
 
 from async_kernel.lifetime import bell
 from async_kernel.transport import doorbell
+from tests.e2e.harness.process import KernelProcess
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from tests.e2e.harness.subject import Home
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="of POSIX")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
@@ -245,6 +248,28 @@ def test_a_terminal_is_opened_again(on: On) -> None:
             os.close(descriptor)
 
 
+def test_where_pipes_cannot_be_waited_for_a_kernel_has_what_python_prints(tmp_path: Path, home: Home) -> None:
+    elsewhere = (
+        "from async_kernel.platforms import terminals\n"
+        "terminals.PIPES_CAN_BE_WAITED_FOR = False\n"
+        "from async_kernel.command import command_line\n"
+        "command_line()"
+    )
+    path = tmp_path / "kernel.json"
+    command = [sys.executable, "-c", elsewhere, "start", f"--connection_file={path}"]
+    with KernelProcess(command, path, env={}, folder=tmp_path) as kernel:
+        client = kernel.client()
+        printed = client.run("import os\nos.write(1, b'to the terminal\\n')\nprint('to the client')")
+        assert printed.stdout == "to the client\n"
+        client.send("shutdown_request", {"restart": False}, channel="control")
+        assert kernel.exit_code() == 0
+        assert "to the terminal" in kernel.log
+
+
+def test_where_there_are_no_groups_none_is_sent_a_signal(on: On) -> None:
+    on("win32", "processes").signal_group(os.getpid(), signal.SIGTERM)  # we would not live
+
+
 def test_a_backslash_is_a_letter_on_windows(on: On) -> None:
     assert on("win32", "commands").split_words(r"python C:\temp\x.py") == ["python", r"C:\temp\x.py"]
     assert on("linux", "commands").split_words(r"python a\ b.py") == ["python", "a b.py"]
@@ -385,6 +410,9 @@ def test_nobody_else_asks_which_system_this_is() -> None:
     import async_kernel
 
     root = Path(async_kernel.__file__).parent
-    asks = re.compile(r"sys\.platform|os\.name\b|hasattr\((os|signal|select|socket),")
+    asks = re.compile(
+        r"sys\.platform|os\.name\b|os\.uname|\bplatform\.system|(has|get)attr\((os|signal|select|socket),"
+        r"|import (fcntl|grp|msvcrt|pty|pwd|resource|termios|tty|winreg)\b"
+    )
     asking = {path.relative_to(root).as_posix() for path in root.rglob("*.py") if asks.search(path.read_text("utf-8"))}
     assert {name for name in asking if not name.startswith("platforms/")} == {"kernelspec.py"}

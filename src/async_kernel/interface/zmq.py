@@ -30,6 +30,7 @@ from async_kernel.interface.process import end_children, leave_threads, signals_
 from async_kernel.kernel.leftovers import what_will_not_end
 from async_kernel.platforms.c_stdout import flush_c_stdout
 from async_kernel.platforms.ipc import TRANSPORTS
+from async_kernel.platforms.terminals import PIPES_CAN_BE_WAITED_FOR
 from async_kernel.shell.user_io import user_io
 from async_kernel.transport.codec import Codec
 from async_kernel.transport.connection import BindError, CurveError, CurveKeys, Ports, is_loopback
@@ -284,11 +285,14 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             io.start_soon(watch_parent, int(parent), self.stop, self.log)
 
     @contextmanager
-    def _captured_fds(self) -> Generator[CapturedFds]:
-        """Read what is written to descriptors 1 and 2, and let the log go on writing to the terminal itself."""
+    def _captured_fds(self) -> Generator[CapturedFds | None]:
+        """Read what is written to descriptors 1 and 2, and let the log go on writing to the terminal itself.
+
+        Where they cannot be read so, what is written to them goes to the terminal; what Python prints is not.
+        """
         with ExitStack() as stack:
-            fds = stack.enter_context(captured_fds())
-            self._terminal = terminal = Terminal(fds.originals)
+            fds = stack.enter_context(captured_fds()) if PIPES_CAN_BE_WAITED_FOR else None
+            self._terminal = terminal = Terminal((1, 2) if fds is None else fds.originals)
             stack.callback(terminal.close)
             handlers: list[Any] = self.log.handlers
             for handler in handlers:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["is_in_our_group", "open_end", "wait_until_ended"]
+__all__ = ["is_in_our_group", "open_end", "signal_group", "wait_until_ended"]
 
 
 def open_end(pid: int) -> int | None:
@@ -75,3 +76,10 @@ def is_in_our_group(pid: int) -> bool:
         ProcessLookupError: if it has ended.
     """
     return hasattr(os, "getpgid") and os.getpgid(pid) == os.getpgrp()
+
+
+def signal_group(pid: int, signum: int) -> None:
+    """Send a signal to the process group of the process ``pid``; nothing where there are none, or if it has ended."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signum)

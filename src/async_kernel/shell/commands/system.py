@@ -13,7 +13,6 @@ POSIX only; on Windows the shell uses IPython's own way.
 from __future__ import annotations
 
 import codecs
-import contextlib
 import errno
 import os
 import selectors
@@ -25,8 +24,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from async_kernel.lifetime.owned_thread import run_in_owned_thread
-from async_kernel.platforms.processes import open_end
+from async_kernel.platforms.processes import open_end, signal_group
 from async_kernel.platforms.signals import KILL
+from async_kernel.platforms.terminals import open_pseudo_terminal
 from async_kernel.shell.cells.cell import current_cell
 
 if TYPE_CHECKING:
@@ -121,34 +121,18 @@ async def await_child(command: Sequence[str], **options: Any) -> int:
 def end_group(process: subprocess.Popen[Any]) -> None:
     """End a child that still runs, with all its group, at once."""
     if process.poll() is None:
-        _signal_group(process, _ESCALATION[-1])
+        signal_group(process.pid, _ESCALATION[-1])
         process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
 
 
-def _signal_group(process: subprocess.Popen[Any], signum: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signum)
-
-
 def _open_ends(reader: ExitStack, writer: ExitStack, *, terminal: bool) -> tuple[int, int]:
     """A reading and a writing descriptor, each closed with its stack."""
-    if terminal:
-        import pty  # noqa: PLC0415 -- POSIX
-        import termios  # noqa: PLC0415 -- as above
-        import tty  # noqa: PLC0415 -- as above
-
-        reading, writing = pty.openpty()
-        reader.callback(os.close, reading)
-        writer.callback(os.close, writing)
-        tty.setraw(writing)  # lines end as they were written
-        termios.tcsetwinsize(writing, (24, 80))
-    else:
-        reading, writing = os.pipe()
-        reader.callback(os.close, reading)
-        writer.callback(os.close, writing)
+    reading, writing = open_pseudo_terminal() if terminal else os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
     os.set_blocking(reading, False)
     return reading, writing
 
@@ -273,7 +257,7 @@ class _Relay:
         for reader in self._readers.values():
             reader.drain()
         if interrupt is not None:
-            _signal_group(self._process, _ESCALATION[-1])  # who is left has not written to the cell
+            signal_group(self._process.pid, _ESCALATION[-1])  # who is left has not written to the cell
             raise interrupt
 
     def _turn(self) -> bool:
@@ -302,4 +286,4 @@ class _Relay:
         signum = _ESCALATION[min(self._sent, len(_ESCALATION) - 1)]
         self._sent += 1
         self._deadline = time.monotonic() + _GRACE_S
-        _signal_group(self._process, signum)
+        signal_group(self._process.pid, signum)
