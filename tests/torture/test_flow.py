@@ -106,7 +106,7 @@ class Fast:
 
 
 @pytest.mark.parametrize("backend", of(short=["trio"], long=["trio", "asyncio"]), scope="module")
-def test_every_request_has_one_reply_one_busy_and_one_idle(own_kernel: KernelProcess, ours: None) -> None:
+def test_every_request_has_one_reply_one_busy_and_one_idle(own_kernel: KernelProcess, ours: None, backend: str) -> None:
     client = own_kernel.client()
     ports = {name: getattr(client.kc, f"{name}_port") for name in ("shell", "control", "iopub")}
     client.close()  # it would not read, and hold up the others
@@ -143,6 +143,7 @@ def test_every_request_has_one_reply_one_busy_and_one_idle(own_kernel: KernelPro
     assert (counts["bad_messages"], counts["output"], counts["refused_requests"]) == (0, 0, 0)
     record(
         "requests of eight clients",
+        backend=backend,
         requests=REQUESTS,
         answered=answered,
         abandoned=gone,

@@ -93,8 +93,8 @@ for n in range({lines}):
 """
 
 
-@pytest.mark.parametrize("backend", ["trio"], scope="module")
-def test_live_subscribers_get_all_output(start: Callable[..., KernelProcess], ours: None) -> None:
+@pytest.mark.parametrize("backend", of(short=["trio"], long=["trio", "asyncio"]), scope="module")
+def test_live_subscribers_get_all_output(start: Callable[..., KernelProcess], ours: None, backend: str) -> None:
     kernel = start(f"--ZMQInterface.stalled_client={STALLED_S}")
     client = kernel.client()
     assert client.run("1").status == "ok"
@@ -145,6 +145,7 @@ def test_live_subscribers_get_all_output(start: Callable[..., KernelProcess], ou
         assert most < BOUND
         record(
             "output",
+            backend=backend,
             megabytes=OUTPUT,
             subscribers=SUBSCRIBERS,
             seconds=round(took, 1),
