@@ -126,11 +126,42 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *session.posargs)
 
 
+# The sessions that follow run real programs beside the kernel. What they need of the system is installed where that can
+# be done, see needs(); the names are Debian's.
+
+QT = {
+    "EGL": "libegl1",
+    "GL": "libgl1",
+    "X11": "libx11-6",
+    "dbus-1": "libdbus-1-3",
+    "fontconfig": "libfontconfig1",
+    "gthread-2.0": "libglib2.0-0",
+    "xkbcommon": "libxkbcommon0",
+}
+"""Libraries of the system that Qt cannot be imported without, and their packages."""
+
+QT_ON_X = {
+    "X11-xcb": "libx11-xcb1",
+    "xcb-cursor": "libxcb-cursor0",
+    "xcb-icccm": "libxcb-icccm4",
+    "xcb-image": "libxcb-image0",
+    "xcb-keysyms": "libxcb-keysyms1",
+    "xcb-randr": "libxcb-randr0",
+    "xcb-render-util": "libxcb-render-util0",
+    "xcb-shape": "libxcb-shape0",
+    "xcb-sync": "libxcb-sync1",
+    "xcb-util": "libxcb-util1",
+    "xcb-xfixes": "libxcb-xfixes0",
+    "xcb-xkb": "libxcb-xkb1",
+    "xkbcommon-x11": "libxkbcommon-x11-0",
+}
+"""Those that its windows on X need as well."""
+
+
 @nox.session
 def gui(session: nox.Session) -> None:
     """Run the tests of kernels with windows, on a display that nobody looks at."""
-    if sys.platform == "linux":
-        needs(session, Xvfb="xvfb libegl1 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4")
+    needs(session, {"Xvfb": "xvfb"}, QT | QT_ON_X)
     install(session, ".[test,gui]", "pillow")
     session.run("python", "-c", "import tkinter", silent=True)
     session.run("pytest", "tests/event_loop", *session.posargs)
@@ -139,7 +170,7 @@ def gui(session: nox.Session) -> None:
 @nox.session
 def browsers(session: nox.Session) -> None:
     """Run the tests in JupyterLab and Notebook 7 in a browser; ``--pictures=folder`` keeps what they look like."""
-    needs(session, chromedriver="chromium-driver")
+    needs(session, {"chromedriver": "chromium-driver"}, {})
     install(session, ".[test,browser]", "pip")
     session.run("pytest", "tests/browser", *session.posargs)
 
@@ -147,8 +178,7 @@ def browsers(session: nox.Session) -> None:
 @nox.session
 def ecosystem(session: nox.Session) -> None:
     """Run the tests with qtconsole, euporie, Kernel Gateway, Dask and ipyparallel; ``--pictures=folder`` as above."""
-    if sys.platform == "linux":
-        needs_library(session, EGL="libegl1 libxkbcommon0")
+    needs(session, {}, QT)
     install(session, ".[test,ecosystem]")
     session.run("pytest", "tests/ecosystem", *session.posargs)
 
@@ -173,18 +203,35 @@ def torture(session: nox.Session) -> None:
             session.run("python", "-m", "tests.torture.report", str(results), "docs/pictures/leaks.svg")
 
 
-def needs(session: nox.Session, **programs: str) -> None:
-    """End a session that could only skip its tests: programs that it needs, and the Debian packages that bring them."""
-    missing = {program: packages for program, packages in programs.items() if shutil.which(program) is None}
+def needs(session: nox.Session, programs: dict[str, str], libraries: dict[str, str]) -> None:
+    """Have what a session needs of the system, or end it: it could only skip its tests.
+
+    The administrator of a Debian gets it installed; others are told how.
+
+    Args:
+        session: the session.
+        programs: what is run, and the packages that bring it.
+        libraries: what packages of Python load, without ``lib`` and ``.so``, and the packages that bring them.
+    """
+    if sys.platform != "linux":
+        libraries = {}
+    missing = missing_of_system(programs, libraries)
+    if missing and shutil.which("apt-get") and os.geteuid() == 0:
+        apt = ["apt-get", "-qq", "-o", "Acquire::Retries=3"]
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+            session.run(*apt, *command, external=True, env=quiet, success_codes=range(256))
+        missing = missing_of_system(programs, libraries)
     if missing:
-        session.error(f"{', '.join(missing)} not found. Debian: apt install {' '.join(missing.values())}")
+        session.error(f"{', '.join(missing.values())} not found. Debian: apt install {' '.join(missing)}")
 
 
-def needs_library(session: nox.Session, **libraries: str) -> None:
-    """End a session whose packages could not load a library of the system, and say which Debian packages bring it."""
-    for library, packages in libraries.items():
-        if ctypes.util.find_library(library) is None:
-            session.error(f"lib{library} not found. Debian: apt install {packages}")
+def missing_of_system(programs: dict[str, str], libraries: dict[str, str]) -> dict[str, str]:
+    """The packages to install, and what is not found for want of each."""
+    found = {package: name for name, package in programs.items() if shutil.which(name) is None}
+    return found | {
+        package: f"lib{name}" for name, package in libraries.items() if ctypes.util.find_library(name) is None
+    }
 
 
 @nox.session
