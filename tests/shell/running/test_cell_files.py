@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from executing.executing import is_ipython_cell_filename
 
 from async_kernel.shell.running.cell_files import HASH_SEED, cell_file, cell_folder, cell_number, murmur2, note_number
 
@@ -25,6 +26,10 @@ def test_the_hash_is_the_one_that_front_ends_compute(data: bytes, seed: int, exp
 
 def test_a_cell_is_a_file_in_the_folder_of_the_process() -> None:
     assert Path(cell_file("print(1)")) == cell_folder() / "3773950048.py"
+
+
+def test_libraries_know_it_for_a_cell() -> None:
+    assert is_ipython_cell_filename(cell_file("print(1)"))
 
 
 def test_half_of_a_surrogate_pair_has_a_name_too() -> None:

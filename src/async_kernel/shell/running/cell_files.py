@@ -46,8 +46,12 @@ def murmur2(data: bytes, seed: int) -> int:
 
 
 def cell_folder() -> Path:
-    """Where cells seem to lie: a folder of this process, which need not exist."""
-    return Path(tempfile.gettempdir()) / f"async_kernel_{os.getpid()}"
+    """Where cells seem to lie: a folder of this process, which need not exist.
+
+    Its name is the one by which libraries know that a function comes from a notebook and has no file: numba (which
+    then keeps compiled functions by their text), line_profiler and others compare it with that of ipykernel.
+    """
+    return Path(tempfile.gettempdir()) / f"ipykernel_{os.getpid()}"
 
 
 _prefix = ""
