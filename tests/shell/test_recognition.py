@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,15 @@ async def test_rich_prints_html(tmp_path: Path) -> None:
         assert "<pre" in shown["data"]["text/html"]
 
 
+async def test_tracebacks_of_rich_begin_in_the_cell(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        await session.run("def work():\n    1 / 0\nimport rich.traceback\nrich.traceback.install();")
+        ran = await session.run("work()")
+        (shown,) = ran.of("display_data")
+        text = re.sub(r"\x1b\[[0-9;]*m", "", shown["data"]["text/plain"])
+        assert re.findall(r"│ in (\S+):\d+", text) == ["<module>", "work"]
+
+
 async def test_tqdm_takes_widgets(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         await session.run(
@@ -42,6 +52,11 @@ async def test_tqdm_takes_widgets(tmp_path: Path) -> None:
 async def test_pandas_finds_what_it_looks_for(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         assert await session.value("'zmq' in str(type(get_ipython())).lower()") == "True"
+
+
+async def test_plotly_finds_what_it_looks_for(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        assert await session.value("type(get_ipython()).__module__") == "'ipykernel.zmqshell'"
 
 
 async def test_it_is_an_ipshell_in_all_else(tmp_path: Path) -> None:

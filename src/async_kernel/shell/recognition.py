@@ -2,8 +2,9 @@
 
 There is no protocol for that question, only habits. rich compares the name of the class of ``get_ipython()`` with that
 of ipykernel's shell, pandas looks for "zmq" in it, others look for ipykernel's section in its configuration, and tqdm
-looks for ipykernel's module of the shell among the loaded ones. Where they find nothing they print bars and tables for
-a terminal. So the shell of a kernel has all of these, whatever the class is called that it was made from.
+looks for ipykernel's module of the shell among the loaded ones, in which plotly wants the class to be. Where they find
+nothing they print bars and tables for a terminal, or put megabytes of scripts into a notebook that has them. So the
+shell of a kernel has all of these, whatever the class is called that it was made from.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def recognisable(cls: type[T]) -> type[T]:
 
 @cache
 def _named(cls: Any) -> Any:
-    named = cls.__class__(SHELL_NAME, (cls,), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    named = cls.__class__(SHELL_NAME, (cls,), {"__module__": SHELL_MODULE, "__doc__": cls.__doc__})
     if named in configurable_classes:
         configurable_classes.remove(named)  # its options are those of ``cls``, which is there
     return named

@@ -338,7 +338,8 @@ class RunsCode(InteractiveShell):
         elif isinstance(exc, self.custom_exceptions):
             self._show_custom(exc)
         else:
-            self.showtraceback(info, running_compiled_code=True)
+            # The frames before the user's are no part of what is shown: none are left for an offset to take away.
+            self.showtraceback(info, running_compiled_code=True, tb_offset=0)
 
     def _show_custom(self, exc: BaseException) -> None:
         lines: Any = self.CustomTB(type(exc), exc, exc.__traceback__)
