@@ -21,11 +21,12 @@ from __future__ import annotations
 import inspect
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import comm
 from comm.base_comm import BaseComm, CommManager
 
+from async_kernel.kernel.ipykernels_comms import functions_of_comm, speaks_for_ipykernel
 from async_kernel.kernel.widgets import WIDGETS, widgets_supervised
 from async_kernel.protocol.fields import field
 from async_kernel.protocol.request import current_request
@@ -56,15 +57,13 @@ def comms_installed(kernel: Kernel[Any]) -> Generator[KernelCommManager]:
     def get_comm_manager() -> CommManager:
         return manager
 
-    originals = comm.create_comm, comm.get_comm_manager
-    comm.create_comm, comm.get_comm_manager = create_comm, get_comm_manager
-    try:
-        with manager.patches:
-            yield manager
-    finally:
-        for open_comm in list(manager.comms.values()):
-            open_comm.close()
-        comm.create_comm, comm.get_comm_manager = originals
+    with functions_of_comm(create_comm=create_comm, get_comm_manager=get_comm_manager):
+        try:
+            with manager.patches:
+                yield manager
+        finally:
+            for open_comm in list(manager.comms.values()):
+                open_comm.close()
 
 
 def _maker_now() -> Request | None:
@@ -98,18 +97,7 @@ class KernelComm(BaseComm):
         **keys: Any,
     ) -> None:
         """Send to the front end, as part of the request whose context this is."""
-        request = current_request.get()
-        self.is_ours, self.shell_id = True, None if request is None else request.shell_id
-        if request is not None and self.target_name == WIDGETS:
-            _note_capture(request, data)
-        self._manager.kernel.wire.publish(
-            msg_type,
-            {"data": {} if data is None else data, "comm_id": self.comm_id, **keys},
-            parent=None if request is None else request.header,
-            metadata=metadata or {},
-            buffers=buffers or (),
-            topic=f"comm-{self.comm_id}".encode(),
-        )
+        self._manager.publish(self, msg_type, data, metadata, buffers, **keys)
 
     def on_msg(self, callback: Any) -> None:
         """Have ``callback(msg)`` called for each message; None: nothing. It may be an async function."""
@@ -154,6 +142,32 @@ class KernelCommManager(CommManager):
         """Have ``f(comm, msg)`` called when the front end opens a comm of that name; it may be an async function."""
         super().register_target(target_name, f)
         self._target_makers[target_name] = _maker_now()
+
+    def register_comm(self, comm: BaseComm) -> str:
+        """A comm is opened; one of a class that is not the kernel's gets what those have."""
+        if not isinstance(comm, KernelComm):
+            other: Any = comm
+            other.maker, other.is_ours, other.shell_id = _maker_now(), False, None
+            if speaks_for_ipykernel(comm):
+                other.publish_msg = partial(self.publish, comm)
+        return super().register_comm(comm)
+
+    def publish(
+        self, comm: Any, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+    ) -> None:
+        """Send a message of a comm to the front end, as part of the request whose context this is."""
+        request = current_request.get()
+        comm.is_ours, comm.shell_id = True, None if request is None else request.shell_id
+        if request is not None and comm.target_name == WIDGETS:
+            _note_capture(request, data)
+        self.kernel.wire.publish(
+            msg_type,
+            {"data": {} if data is None else data, "comm_id": comm.comm_id, **keys},
+            parent=None if request is None else request.header,
+            metadata=metadata or {},
+            buffers=buffers or (),
+            topic=f"comm-{comm.comm_id}".encode(),
+        )
 
     def shell_of(self, request: Request) -> ShellLane:
         """Where a message of a front end is to be served; in the thread that reads requests.
