@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from async_kernel.kernel.lifecycle import NO_SHUTDOWN
 from tests.e2e.harness.client import wait_for
 from tests.e2e.harness.process import start_program
 from tests.e2e.harness.subject import OURS
@@ -229,6 +230,7 @@ def test_a_program_may_refuse_to_be_shut_down(program: Start) -> None:
     """)
     client = process.client()
     assert client.request("shutdown_request", {"restart": False}, channel="control").status == "error"
+    assert client.run("get_ipython().kernel.do_shutdown(False)").error == ("RuntimeError", NO_SHUTDOWN)
     assert client.run("1").text == "1"
     client.start("done.set()")
     assert "left by itself" in ends(process)

@@ -62,6 +62,14 @@ def gone(kernel: KernelProcess, *, code: int = 0) -> None:
     assert not kernel.connection_file.exists()
 
 
+def test_a_cell_asks_for_a_new_kernel(start: Callable[..., KernelProcess], ours: None) -> None:
+    kernel = start(writes_file=True)
+    client = kernel.client()
+    asked = client.start("get_ipython().kernel.do_shutdown(True)")
+    gone(kernel)
+    assert client.result(asked).text == "{'status': 'ok', 'restart': True}"
+
+
 @pytest.mark.parametrize("stop", STOPS)
 @pytest.mark.parametrize("what", ["idle", "awaiting", "sleeping"])
 def test_it_ends_when_told(

@@ -23,6 +23,7 @@ from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.debugging.available import why_no_debugger
+from async_kernel.kernel.lifecycle import NO_SHUTDOWN
 from async_kernel.kernel.questions import Questions
 from async_kernel.kernel.routing import Router
 from async_kernel.kernel.serving import Serving
@@ -427,3 +428,18 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         shell: Any = self.shell
         header = shell.fallback_parent() if hasattr(shell, "fallback_parent") else None
         return {} if header is None else {"header": header, "parent_header": {}, "metadata": {}, "content": {}}
+
+    def do_shutdown(self, restart: bool) -> Content:
+        """End the kernel, after the cell that says so. Notebooks do it to get a new one from who watches the kernel.
+
+        Raises:
+            RuntimeError: in a program that does not let its clients stop it.
+        """
+        if not self.accepts_shutdown:
+            raise RuntimeError(NO_SHUTDOWN)
+        request = current_request.get()
+        if request is not None and request.msg_type == "execute_request" and not request.ended:
+            self.shell.exit_now = True
+        else:
+            self.stop()
+        return {"status": "ok", "restart": restart}

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 
-__all__ = ["EXIT_PATIENCE_S", "interrupt", "leave", "shutdown"]
+__all__ = ["EXIT_PATIENCE_S", "NO_SHUTDOWN", "interrupt", "leave", "shutdown"]
+
+NO_SHUTDOWN: Final = "this kernel is part of a program that does not allow its clients to shut it down"
+"""Why nothing comes of a shutdown."""
 
 EXIT_PATIENCE_S: Final = 2.0
 """Seconds that a client has to ask for the shutdown after ``exit``: enough for one that is busy with the reply, and
@@ -44,8 +47,7 @@ def shutdown(kernel: Kernel[Any], request: Request) -> None:
     """shutdown_request: stop the interface; replied when the cells have ended (see Kernel.closing_replies)."""
     restart = field(request, "restart", bool, default=False)
     if not kernel.accepts_shutdown:
-        msg = "this kernel is part of a program that does not allow its clients to shut it down"
-        raise RequestError(msg)
+        raise RequestError(NO_SHUTDOWN)
     kernel.shut_down(request, restart=restart)
 
 
