@@ -14,6 +14,7 @@ from jupyter_client.session import Session
 from async_kernel.channels import iopub
 from async_kernel.channels.complaints import Complaints
 from async_kernel.channels.iopub import IOPub
+from async_kernel.channels.lookout import LOOK_S, Lookout
 from async_kernel.channels.output import Output, OutputQueue
 from async_kernel.channels.peers import Peers
 from async_kernel.channels.settings import IOSettings
@@ -23,7 +24,7 @@ from async_kernel.transport.owned_socket import OwnedSocket
 from tests.sockets import TaskClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.sockets import OwningContext
 
@@ -61,6 +62,7 @@ class Rig:
     context: OwningContext
     queue: OutputQueue
     iopub: IOPub
+    lookout: Lookout
     codec: Codec = field(default_factory=lambda: Codec(Session(key=b"key")))
     address: str = "inproc://iopub"
     peers: Peers | None = None
@@ -80,7 +82,11 @@ class Rig:
 
 @asynccontextmanager
 async def publishing(
-    context: OwningContext, address: str = "inproc://iopub", greeting: Output | None = None, **settings: Any
+    context: OwningContext,
+    address: str = "inproc://iopub",
+    greeting: Output | None = None,
+    send_replies: Callable[[], object] = lambda: None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
     options = IOSettings(**settings)
     socket = context.socket(zmq.XPUB)
@@ -88,17 +94,22 @@ async def publishing(
     socket.bind(address)
     address = socket.get_string(zmq.LAST_ENDPOINT)
     token = trio.lowlevel.current_trio_token()
-    queue = OutputQueue(options.iopub_limit_bytes)
+    lookout = Lookout()
+    queue = OutputQueue(options.iopub_limit_bytes, lookout)
     complaints = Complaints(logging.getLogger("test"), "iopub channel")
     owned = OwnedSocket(socket, token)
     peers = Peers(socket, token, complaints, remembers=options.transport == "tcp")
-    publisher = IOPub(queue, owned, Codec(Session(key=b"key")), options, complaints, peers, greeting)
+    codec = Codec(Session(key=b"key"))
+    publisher = IOPub(
+        queue, owned, codec, options, complaints, peers, greeting, lookout=lookout, send_replies=send_replies
+    )
     try:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(peers.serve)
+            helpers.start_soon(lookout.serve)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(publisher.serve)
-                yield Rig(context, queue, publisher, address=address, peers=peers)
+                yield Rig(context, queue, publisher, lookout, address=address, peers=peers)
                 publisher.finish()
             helpers.cancel_scope.cancel()
     finally:
@@ -134,6 +145,69 @@ async def test_the_first_subscriber_is_greeted_unless_something_was_published_be
         second = await rig.subscriber()
         rig.publish("display_data")
         assert await second.brief(1) == ["display_data"]
+
+
+@pytest.mark.trio
+async def test_a_message_that_woke_nobody_leaves_when_the_loop_looks(
+    context: OwningContext, autojump_clock: object
+) -> None:
+    async with publishing(context) as rig:
+        subscriber = await rig.subscriber()
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        rig.lookout.expect()
+        rig.publish("status", execution_state="busy")
+        expected = rig.lookout.coming
+        assert await subscriber.brief(1) == ["status"]
+        took = trio.current_time() - began
+        await trio.testing.wait_all_tasks_blocked()
+        coming = rig.lookout.coming
+    assert (expected, took, coming) == (True, pytest.approx(LOOK_S), False)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("msg_type", "content"), [("status", {"execution_state": "idle"}), ("comm_msg", {"comm_id": "c", "data": {}})]
+)
+async def test_what_is_awaited_leaves_at_once_and_takes_all_before_it_along(
+    context: OwningContext, autojump_clock: trio.testing.MockClock, msg_type: str, content: dict[str, Any]
+) -> None:
+    async with publishing(context) as rig:
+        subscriber = await rig.subscriber()
+        await trio.testing.wait_all_tasks_blocked()
+        autojump_clock.autojump_threshold = float("inf")  # no time passes
+        rig.lookout.expect()
+        rig.publish("status", execution_state="busy")
+        rig.publish(msg_type, **content)
+        assert await subscriber.brief(2) == ["status", msg_type]
+
+
+@pytest.mark.trio
+async def test_replies_go_before_output(context: OwningContext) -> None:
+    order: list[str] = []
+    async with publishing(context, send_replies=lambda: order.append("replies")) as rig:
+        await rig.subscriber()
+        await trio.testing.wait_all_tasks_blocked()
+        order.clear()
+        rig.queue.put(Output(call=lambda: order.append("output"), awaited=True))
+        await trio.testing.wait_all_tasks_blocked()
+    assert order[:2] == ["replies", "output"]
+
+
+@pytest.mark.trio
+async def test_nothing_is_expected_while_a_message_waits_for_room(
+    context: OwningContext, autojump_clock: object
+) -> None:
+    async with publishing(context, output_high_water_mark=1, stalled_client_s=10) as rig:
+        subscriber = await rig.subscriber(high_water_mark=1)
+        for _ in range(10):
+            rig.publish("display_data")
+        await trio.testing.wait_all_tasks_blocked()
+        held_up = rig.iopub.is_held_up
+        rig.lookout.expect()
+        coming = rig.lookout.coming
+        assert await subscriber.brief(10) == ["display_data"] * 10
+    assert (held_up, coming) == (True, False)
 
 
 @pytest.mark.trio

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from async_kernel.channels.lookout import Lookout
 from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
 
 if TYPE_CHECKING:
@@ -155,6 +156,21 @@ def attached(limit: int) -> tuple[OutputQueue, threading.Semaphore]:
     wakes = threading.Semaphore(0)
     queue.attach(wakes.release)
     return queue, wakes
+
+
+def test_while_the_owner_is_about_to_look_it_is_woken_only_for_what_is_awaited() -> None:
+    lookout, wakes = Lookout(), list[str]()
+    queue = OutputQueue(1000, lookout)
+    queue.attach(lambda: wakes.append("wake"))
+    lookout.coming = True
+    queue.put(Output([b"busy"]))
+    woken = [len(wakes)]
+    queue.put(Output([b"idle"], awaited=True))
+    woken.append(len(wakes))
+    lookout.coming = False
+    queue.put(Output([b"busy"]))
+    woken.append(len(wakes))
+    assert (woken, contents(queue)) == ([0, 1, 2], [b"busy", b"idle", b"busy"])
 
 
 def test_a_producer_waits_until_half_has_left() -> None:

@@ -11,6 +11,7 @@ import zmq
 from jupyter_client.session import DELIM, Session
 
 from async_kernel.channels.complaints import Complaints
+from async_kernel.channels.lookout import Lookout
 from async_kernel.channels.request_channel import RequestChannel
 from async_kernel.channels.routers import configure_router
 from async_kernel.channels.settings import IOSettings
@@ -49,7 +50,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def serving(context: OwningContext, *, at_once: bool = False) -> AsyncIterator[Rig]:
+async def serving(
+    context: OwningContext, *, at_once: bool = False, lookout: Lookout | None = None
+) -> AsyncIterator[Rig]:
     """A channel that serves; with ``at_once``, requests are answered while they are submitted."""
     socket = context.socket(zmq.ROUTER)
     configure_router(socket, IOSettings())
@@ -63,7 +66,7 @@ async def serving(context: OwningContext, *, at_once: bool = False) -> AsyncIter
         if at_once:
             channel.reply(request, {"status": "ok"})
 
-    channel = RequestChannel(Channel.shell, owned, Codec(Session(key=b"key")), submit, complaints)
+    channel = RequestChannel(Channel.shell, owned, Codec(Session(key=b"key")), submit, complaints, lookout)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(channel.serve)
         yield Rig(context, channel, submitted)
@@ -117,6 +120,87 @@ async def test_an_answer_at_once_is_sent_and_wakes_nobody(
             client.send(rig.frames())
             reply = rig.reply_in(await client.receive())
     assert (reply["content"], wakes) == ({"status": "ok"}, [])
+
+
+@asynccontextmanager
+async def a_lookout() -> AsyncIterator[Lookout]:
+    """One whose owner of iopub sleeps."""
+    lookout = Lookout()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lookout.serve)
+        await trio.testing.wait_all_tasks_blocked()
+        lookout.sleep(lambda: None)
+        yield lookout
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_answers_are_expected_unless_they_were_given_at_once(context: OwningContext, at_once: bool) -> None:
+    async with a_lookout() as lookout, serving(context, at_once=at_once, lookout=lookout) as rig:
+        rig.client().send(rig.frames())
+        while not rig.submitted:
+            await trio.testing.wait_all_tasks_blocked()
+        expected = lookout.coming
+    assert expected is not at_once
+
+
+@pytest.mark.trio
+async def test_while_answers_are_expected_a_reply_wakes_nobody_and_is_sent_by_who_looks(
+    context: OwningContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes: list[OwnedSocket] = []
+    async with a_lookout() as lookout, serving(context, lookout=lookout) as rig:
+        client = rig.client()
+        client.send(rig.frames())
+        while not rig.submitted:
+            await trio.testing.wait_all_tasks_blocked()
+        with monkeypatch.context() as patched:
+            patched.setattr(OwnedSocket, "wake", wakes.append)
+            rig.channel.reply(rig.submitted[0], {"status": "ok"})
+            rig.channel.send_what_waits()
+            reply = rig.reply_in(await client.receive())
+    assert (reply["content"], wakes) == ({"status": "ok"}, [])
+
+
+@pytest.mark.trio
+async def test_replies_that_another_task_sends_lose_no_request(context: OwningContext) -> None:
+    async with serving(context) as rig:
+        client = rig.client()
+        client.send(rig.frames(number=1))
+        while not rig.submitted:
+            await trio.testing.wait_all_tasks_blocked()
+        await trio.testing.wait_all_tasks_blocked()
+        # No step of the owner lies between these: the second request is in the socket when the reply is sent.
+        client.send(rig.frames(number=2))
+        rig.channel._replies.append([b"client", b"reply"])
+        rig.channel.send_what_waits()
+        with trio.fail_after(60):
+            while len(rig.submitted) < 2:
+                await trio.testing.wait_all_tasks_blocked()
+    assert [request.content["number"] for request in rig.submitted] == [1, 2]
+
+
+@pytest.mark.trio
+async def test_replies_that_find_no_room_are_left_to_the_owner(context: OwningContext) -> None:
+    async with serving(context) as rig:
+        client = rig.client()
+        client.send(rig.frames())
+        while not rig.submitted:
+            await trio.testing.wait_all_tasks_blocked()
+        refused = [True]
+        send = OwnedSocket.try_send
+
+        def try_send(socket: OwnedSocket, frames: Any) -> bool:
+            return not refused.pop() if refused else send(socket, frames)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(OwnedSocket, "try_send", try_send)
+            rig.channel._replies.append(rig.frames("reply"))
+            rig.channel._replies[0].insert(0, b"client")
+            rig.channel.send_what_waits()
+            reply = rig.reply_in(await client.receive())
+    assert reply["msg_type"] == "reply"
 
 
 BAD = {

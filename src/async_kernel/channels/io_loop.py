@@ -26,6 +26,7 @@ from async_kernel.channels.captured_fds import FdReader
 from async_kernel.channels.complaints import Complaints
 from async_kernel.channels.drop_counts import DropCounts
 from async_kernel.channels.heartbeat import serve_heartbeat
+from async_kernel.channels.lookout import Lookout
 from async_kernel.channels.opening import Channels, open_channels
 from async_kernel.channels.output import Output, OutputQueue
 from async_kernel.channels.reception import Arrivals
@@ -100,7 +101,8 @@ class IOLoop:
         self._arrivals = arrivals
         self._greeting: Output | None = None
         self._log = log
-        self._queue = OutputQueue(settings.iopub_limit_bytes)
+        self._lookout = Lookout()
+        self._queue = OutputQueue(settings.iopub_limit_bytes, self._lookout)
         self._terminal = terminal
         echo_to = terminal.write if terminal is not None and echo else None
         self._fds = FdReader(captured, self._queue, current_parent, echo=echo_to) if captured is not None else None
@@ -261,7 +263,7 @@ class IOLoop:
         question = channels.stdin.question(request, prompt, answer, password=password)
         if self._fds is not None:
             self._fds.catch_up()
-        self._queue.put(Output(call=lambda: channels.stdin.ask(question), parent=request.header))
+        self._queue.put(Output(call=lambda: channels.stdin.ask(question), parent=request.header, awaited=True))
         if self._ended:
             answer.set_exception(StdinClosedError("the kernel is closing"))
 
@@ -297,6 +299,7 @@ class IOLoop:
                 output=self._queue,
                 submit=self._submit,
                 complaints=complaints,
+                lookout=self._lookout,
                 greeting=self._greeting,
             )
             owned = (channels.shell, channels.control, channels.stdin, channels.iopub)
@@ -307,6 +310,7 @@ class IOLoop:
                 )
                 for watcher in channels.watchers:
                     helpers.start_soon(watcher.serve)
+                helpers.start_soon(self._lookout.serve)
                 if self._fds is not None:
                     helpers.start_soon(self._fds.serve)
                 if self._terminal is not None:

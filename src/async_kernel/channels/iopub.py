@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 import zmq
 
+from async_kernel.channels.lookout import Lookout
 from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
 from async_kernel.transport.codec import LocalError, without_lone_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from async_kernel.channels.complaints import Complaints
     from async_kernel.channels.peers import Peers
@@ -87,6 +88,8 @@ class IOPub:
         peers: watches the socket, and remembers connections.
         greeting: for the first subscriber, if nothing was published before it came. That the kernel starts is no
             longer true afterwards, and qtconsole, if it has sent a cell by then, takes it for the end of a crash.
+        lookout: told when this sleeps and when it looks.
+        send_replies: sends the replies of the shell channel that wait; called before output is published.
 
     Attributes:
         losses: what could not be delivered.
@@ -102,8 +105,13 @@ class IOPub:
         complaints: Complaints,
         peers: Peers,
         greeting: Output | None = None,
+        *,
+        lookout: Lookout | None = None,
+        send_replies: Callable[[], object] = lambda: None,
     ) -> None:
         self._queue = queue
+        self._lookout = lookout or Lookout()
+        self._send_replies = send_replies
         self._greeting = greeting
         self._socket = socket
         self._codec = codec
@@ -127,13 +135,18 @@ class IOPub:
         try:
             await self._wait_for_first_subscriber()
             while True:
+                self._lookout.look()
+                self._send_replies()
                 await self._welcome_subscribers()
                 if queue.has_messages or self._finishing or trio.current_time() >= self._text_due:
                     await self._publish_all()
                 if self._finishing and queue.is_empty:
                     return
-                await socket.wait(deadline=self._next_text())
+                due = self._next_text()
+                self._lookout.sleep(socket.wake)
+                await socket.wait(deadline=due)
         finally:
+            self._lookout.look()
             self.losses.unsent = len(self._batch)
             queue.close()
 
@@ -305,7 +318,8 @@ def message(
     """
     identity = (b"kernel." + msg_type.encode() if topic is None else topic,)
     frames = codec.encode(msg_type, content, parent=parent, metadata=metadata, identity=identity, buffers=buffers)
-    return Output(frames, parent=parent)
+    awaited = msg_type == "comm_msg" or (msg_type == "status" and content.get("execution_state") == "idle")
+    return Output(frames, parent=parent, awaited=awaited)
 
 
 def _chunks(text: str, size: int) -> Iterator[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from async_kernel.channels.complaints import Complaints
+    from async_kernel.channels.lookout import Lookout
     from async_kernel.channels.output import Output, OutputQueue
     from async_kernel.channels.reception import Arrivals
     from async_kernel.channels.settings import IOSettings
@@ -65,6 +66,7 @@ def open_channels(
     output: OutputQueue,
     submit: Callable[[Request], object],
     complaints: Mapping[Channel, Complaints],
+    lookout: Lookout,
     greeting: Output | None = None,
 ) -> Channels:
     """Open them all.
@@ -78,6 +80,7 @@ def open_channels(
         output: what iopub publishes.
         submit: gets requests.
         complaints: of each channel, about its clients.
+        lookout: of the shell channel and iopub.
         greeting: for the first subscriber.
 
     Raises:
@@ -101,14 +104,29 @@ def open_channels(
 
     requests = {
         channel: RequestChannel(
-            channel, bind(zmq.ROUTER, channel, configure_router), codec, submit, complaints[channel]
+            channel,
+            bind(zmq.ROUTER, channel, configure_router),
+            codec,
+            submit,
+            complaints[channel],
+            lookout if channel == Channel.shell else None,
         )
         for channel in (Channel.shell, Channel.control)
     }
     asking = bind(zmq.ROUTER, Channel.stdin, configure_router)
     stdin = Stdin(asking, codec, complaints[Channel.stdin])
     publishing = bind(zmq.XPUB, Channel.iopub, configure_iopub)
-    iopub = IOPub(output, publishing, codec, settings, complaints[Channel.iopub], watchers[0], greeting)
+    iopub = IOPub(
+        output,
+        publishing,
+        codec,
+        settings,
+        complaints[Channel.iopub],
+        watchers[0],
+        greeting,
+        lookout=lookout,
+        send_replies=requests[Channel.shell].send_what_waits,
+    )
     watchers.append(Peers(asking.socket, token, complaints[Channel.stdin], came=stdin.client_came))
     for watcher in watchers:
         stack.callback(watcher.close)

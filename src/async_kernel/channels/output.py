@@ -22,6 +22,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from async_kernel.channels.lookout import Lookout
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -63,11 +65,13 @@ class Output:
     Attributes:
         frames: topic first.
         parent: the header of the request that caused it.
+        awaited: whether somebody may wait for it; then the owner is woken even if it is about to look.
     """
 
     frames: Sequence[bytes | memoryview] = ()
     call: Callable[[], object] | None = None
     parent: Parent = None
+    awaited: bool = False
 
     @property
     def size(self) -> int:
@@ -80,13 +84,15 @@ class OutputQueue:
 
     Args:
         limit: bytes; see the module.
+        lookout: says whether the owner looks for messages by itself.
 
     Attributes:
         lock: held while something is put in or taken out, never while waiting; for who must do two of these at once.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, lookout: Lookout | None = None) -> None:
         self._limit = limit
+        self._lookout = lookout or Lookout()
         self.lock: threading.RLock = threading.RLock()
         self._items: deque[Output | StreamRun] = deque()
         self._open: dict[str, StreamRun] = {}
@@ -116,7 +122,8 @@ class OutputQueue:
                 self._open.clear()
             self._size += item.size
             full = self._size > self._limit
-        self._wake()
+        if item.awaited or not self._lookout.coming:
+            self._wake()
         if full:
             self._wait_for_room()
 

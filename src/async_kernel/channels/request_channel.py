@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from async_kernel.channels.complaints import Complaints
+    from async_kernel.channels.lookout import Lookout
     from async_kernel.protocol.request import Request
     from async_kernel.transport.codec import Codec
     from async_kernel.transport.owned_socket import OwnedSocket
@@ -38,6 +39,7 @@ class RequestChannel:
 
     Args:
         submit: called in the I/O loop with every valid request; must not block. What it raises ends the channel.
+        lookout: told when answers are to be expected; while it looks by itself, replies do not wake this channel.
     """
 
     def __init__(
@@ -47,15 +49,19 @@ class RequestChannel:
         codec: Codec,
         submit: Callable[[Request], object],
         complaints: Complaints,
+        lookout: Lookout | None = None,
     ) -> None:
         self._channel: Channel = channel
         self._socket = socket
         self._codec = codec
         self._submit = submit
         self._complaints = complaints
+        self._lookout = lookout
         self._replies: deque[list[bytes | memoryview]] = deque()
         self._barriers: deque[Callable[[], object]] = deque()
         self._submitting: int | None = None  # the thread that does
+        self._answered = False  # the request that is being submitted
+        self._sending = False
         self._reading = True
         self._finishing = False
         self._ended = False
@@ -103,8 +109,9 @@ class RequestChannel:
             self.undeliverable += 1
             return
         self._replies.append(frames)
-        # Requests are submitted by the owner, who looks for replies before it sleeps: it need not wake itself.
-        if self._submitting != threading.get_ident():
+        if self._submitting == threading.get_ident():
+            self._answered = True  # by the owner, who looks for replies before it sleeps: it need not wake itself
+        elif self._lookout is None or not self._lookout.coming:
             self._socket.wake()
 
     def barrier(self, fn: Callable[[], object]) -> None:
@@ -134,19 +141,39 @@ class RequestChannel:
             except RemoteError as exc:
                 self._complaints.add(exc)
             else:
-                self._submitting = threading.get_ident()
+                self._submitting, self._answered = threading.get_ident(), False
                 self._submit(request)
                 self._submitting = None
+                if self._lookout is not None and not self._answered:
+                    self._lookout.expect()
         return False
 
+    def send_what_waits(self) -> None:
+        """Send replies for the owner, as far as there is room, if it sleeps. By another task of the I/O loop."""
+        if not self._replies or self._sending:
+            return
+        while self._replies and self._send_first():
+            pass
+        if self._replies:
+            self._socket.wake()  # there is no room: the owner waits for some
+        else:
+            self._socket.return_to_owner()
+
     async def _send_replies(self) -> None:
-        replies, socket = self._replies, self._socket
-        while replies:
-            try:
-                while not socket.try_send(replies[0]):
-                    await socket.wait_for_room()
-            except zmq.ZMQError as exc:
-                if exc.errno != zmq.EHOSTUNREACH:
-                    raise
-                self.undeliverable += 1
-            replies.popleft()
+        self._sending = True
+        while self._replies:
+            if not self._send_first():
+                await self._socket.wait_for_room()
+        self._sending = False
+
+    def _send_first(self) -> bool:
+        """Send the first reply, unless there is no room now; whether it has gone."""
+        try:
+            if not self._socket.try_send(self._replies[0]):
+                return False
+        except zmq.ZMQError as exc:
+            if exc.errno != zmq.EHOSTUNREACH:
+                raise
+            self.undeliverable += 1
+        self._replies.popleft()
+        return True

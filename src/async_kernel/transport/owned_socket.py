@@ -5,7 +5,8 @@ on the socket, a send included, may empty the mailbox and so eat the edge. Someb
 sleeps although a message lies in the socket. From this follow the rules:
 
 1. One task owns a socket and does all its receiving and sending. Others put work where the owner looks for it and
-   call :meth:`OwnedSocket.wake`, from any thread.
+   call :meth:`OwnedSocket.wake`, from any thread. Another task of the same loop may send while the owner sleeps in
+   :meth:`OwnedSocket.wait`, if it calls :meth:`OwnedSocket.return_to_owner` before its next checkpoint.
 2. Try first, wait second: :meth:`OwnedSocket.try_receive` to None, :meth:`OwnedSocket.try_send`, then
    :meth:`OwnedSocket.wait`.
 3. ``wait`` reads ``ZMQ_EVENTS`` (which handles all mail that came meanwhile) after the last send or receive and
@@ -154,6 +155,11 @@ class OwnedSocket:
         """Sleep until :meth:`wake` only: for an owner that no longer reads. A checkpoint. Owner only."""
         await self._bell.wait(deadline, bell_only=True)
         self._rung = False
+
+    def return_to_owner(self) -> None:
+        """Another task has sent while the owner slept: if that has eaten the edge of a message, wake him."""
+        if self._getsockopt(_EVENTS) & _POLLIN:
+            self.wake()
 
     def wake(self) -> None:
         """Make the owner's present or next wait return. Any thread and signal handlers; after the end it does nothing.
