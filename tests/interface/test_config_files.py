@@ -126,6 +126,9 @@ def test_a_wrong_file_is_refused_with_its_place_and_the_process_has_no_interface
         ('{"a":\n]}', ", line 2: no JSON"),
         ("[1]", ": it has to hold a JSON object"),
         ('{"version": 9}', "Unknown version"),
+        ('{"BaseShell": 5}', ": BaseShell: a section has to be a JSON object"),
+        ('{"BaseShell": [{"timeout": 5}]}', 'not [{"timeout": 5}]; mend'),
+        ('{"BaseShell": null}', "not null; mend"),
     ],
 )
 def test_wrong_json_is_refused_with_its_place(text: str, said: str, jupyter: Path) -> None:

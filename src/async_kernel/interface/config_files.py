@@ -14,9 +14,11 @@ Sections and options that nobody here has may be meant for other programs, and a
 
 from __future__ import annotations
 
+import json
 import traceback
 from json import JSONDecodeError
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, cast
 
 from traitlets.config import Application, Config
@@ -80,7 +82,7 @@ class JSONFile(JSONFileConfigLoader):
         try:
             config = super().load_config()
             check_values(config)
-        except ConfigFileNotFound:
+        except (ConfigFileNotFound, ConfigFileError):
             raise
         except JSONDecodeError as exc:
             raise ConfigFileError(self.full_filename, exc.lineno, f"no JSON: {exc.msg}") from None
@@ -89,6 +91,15 @@ class JSONFile(JSONFileConfigLoader):
         except (OptionError, OSError, ValueError) as exc:
             raise ConfigFileError(self.full_filename, None, str(exc)) from exc
         return config
+
+    def _convert_to_config(self, dictionary: dict[str, Any]) -> Config:
+        """The configuration; a section that is no object would set nothing, and nobody would say so."""
+        for name, value in dictionary.items() if isinstance(dictionary, dict) else ():  # pyright: ignore[reportUnnecessaryIsInstance] -- JSON may hold anything
+            if name[:1].isupper() and not isinstance(value, dict):
+                what = shorten(json.dumps(value), 40, placeholder=" ...")
+                msg = f'{name}: a section has to be a JSON object such as {{"option": value}}, not {what}'
+                raise ConfigFileError(self.full_filename, None, msg)
+        return super()._convert_to_config(dictionary)
 
 
 class ReadsConfigFiles:
