@@ -100,6 +100,14 @@ def test_a_connection_file_that_is_none(tmp_path: Path, content: str) -> None:
     assert path.read_text() == content
 
 
+def test_a_connection_file_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    done = run("start", f"--connection_file={tmp_path / 'deep' / 'c.json'}")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"there is no folder {tmp_path / 'deep'}; make it, or give another place" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_chosen_ports_are_used(tmp_path: Path, start: Callable[..., KernelProcess]) -> None:
     shell, iopub = free_ports(2)
     kernel = start(f"--shell={shell}", f"--iopub={iopub}", writes_file=True)

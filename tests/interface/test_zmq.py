@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import stat
 import sys
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from async_kernel.common import MethodNotSupported
+from async_kernel.interface.base import BaseInterface
+from async_kernel.interface.callable import CallableInterface
 from async_kernel.interface.zmq import ZMQInterface
 from async_kernel.typing import Backend, Hosts
 from tests.e2e.harness.ports import free_ports
@@ -114,3 +118,38 @@ async def test_a_connection_file_that_exists_is_loaded_and_stays(tmp_path: Path)
     async with new([f"-f={path}"]) as interface:
         assert (interface.shell_port, interface.session.key) == (ports[0], b"secret")
     assert connection_info(path)["key"] == "secret"
+
+
+@pytest.mark.anyio
+async def test_all_sockets_are_of_one_context_that_ends_with_the_interface() -> None:
+    before = {each for each in gc.get_objects() if isinstance(each, zmq.Context)}
+    interface = new()
+    context = interface._zmq_context
+    async with interface:
+        assert interface._zmq_context is context
+        assert not context.closed
+        new_ones = {each for each in gc.get_objects() if isinstance(each, zmq.Context)} - before
+        assert new_ones == {context}
+        with pytest.raises(AttributeError, match="fixed"):
+            interface._zmq_context = object()
+    assert context.closed
+
+
+@pytest.mark.anyio
+async def test_a_socket_of_the_users_that_is_left_open_keeps_nobody_waiting() -> None:
+    async with new() as interface:
+        left_open = interface._zmq_context.socket(zmq.PUSH)
+        left_open.connect("inproc://nobody")
+    assert left_open.closed
+
+
+def test_a_context_that_was_only_looked_at_ends_with_the_interface() -> None:
+    interface = new()
+    context = interface._zmq_context
+    interface.stop()
+    assert context.closed
+
+
+def test_an_interface_without_sockets_has_no_context() -> None:
+    assert BaseInterface._zmq_context is None
+    assert CallableInterface()._zmq_context is None

@@ -20,7 +20,7 @@ INFO: dict[str, Any] = {"shell_port": 5, "ip": "127.0.0.1", "transport": "tcp", 
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "kernel.json"
+    path = tmp_path / "kernel.json"
     write_connection_file(path, {**INFO, "key": b"abc"})
     assert read_connection_file(path) == INFO
 
@@ -51,9 +51,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         raise OSError(msg)
 
     monkeypatch.setattr(type(path), "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ConnectionFileError, match="disk full"):
         write_connection_file(path, INFO)
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"kernel.json": "old"}
+
+
+def test_a_folder_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "kernel.json"
+    with pytest.raises(ConnectionFileError, match=r"there is no folder .*deep; make it, or give another place"):
+        write_connection_file(path, INFO)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "kernel.json"
+    path.mkdir()
+    with pytest.raises(ConnectionFileError, match=r"cannot write the connection file .*kernel.json: "):
+        write_connection_file(path, INFO)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_it_is_removed_if_we_made_it(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Arrivals:
 
     Attributes:
         codec: has noted what was received.
-        context: of the sockets.
+        context: of the sockets; not given, it is made.
         sockets: bound, by channel; whoever owns one from now on takes it out.
         answered: the headers of requests that were answered, in order; nothing was published of them.
         requests: what came and was not answered, in order.
@@ -52,9 +52,9 @@ class Arrivals:
         undeliverable: replies whose client had gone.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, context: zmq.Context[zmq.Socket[bytes]] | None = None) -> None:
         self.codec = codec
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.context: zmq.Context[zmq.Socket[bytes]] = context or zmq.Context()
         self.sockets: dict[Channel, zmq.Socket[bytes]] = {}
         self.answered: list[Header] = []
         self.requests: list[Request] = []
@@ -97,10 +97,13 @@ class Arrivals:
             submit(request)
 
     def close(self) -> None:
-        """Close the sockets and the context; for who does not take over."""
+        """Close the sockets that nobody has taken, and the context.
+
+        A socket of the user's own that is left open in it is closed, too: it would keep the kernel from ending.
+        """
         while self.sockets:
             self.sockets.popitem()[1].close(linger=0)
-        self.context.term()
+        self.context.destroy(linger=0)
 
 
 class Reception:

@@ -119,6 +119,8 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
     }
 
     last_interrupt_frame: Any = None
+    _zmq_context: Any = None
+    """The context of the sockets; an interface without sockets has none."""
     kernel: Fixed[BaseInterface[Any], Kernel[Any]] = Fixed(lambda made: made["owner"]._make_kernel())  # noqa: SLF001
     """What serves requests; made when it is first looked at."""
     callers: Fixed[BaseInterface[Any], InterfaceCallers] = Fixed(InterfaceCallers)

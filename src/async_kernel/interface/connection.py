@@ -14,6 +14,7 @@ there are options for ``Session``.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from traitlets import Bool, Bytes, CaselessStrEnum, Instance, Int, Unicode, default, observe, validate
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from async_kernel.interface.session import AsyncSession
 
-__all__ = ["ConnectionFileMixin"]
+__all__ = ["ConnectionFileMixin", "make_runtime_dir", "runtime_dir", "says"]
 
 _PORTS = ("shell_port", "stdin_port", "iopub_port", "hb_port", "control_port")
 
@@ -226,3 +227,29 @@ class ConnectionFileMixin(LoggingConfigurable):
 
 def _bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else value
+
+
+def runtime_dir() -> Path:
+    """Where connection files are that nobody has given a place."""
+    from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415 -- clients give whole paths
+
+    return Path(jupyter_runtime_dir())
+
+
+def make_runtime_dir(folder: Path) -> None:
+    """Jupyter's own folder is made by whoever needs it first; any other one is the user's to make."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        msg = f"cannot make Jupyter's runtime folder {folder}: {exc.strerror}; set JUPYTER_RUNTIME_DIR to another one"
+        raise ConnectionFileError(msg) from exc
+
+
+def says(written: dict[str, Any], info: dict[str, Any]) -> bool:
+    """Whether a connection file has all that a client needs of ``info``."""
+
+    def text(value: Any) -> Any:
+        return value.decode() if isinstance(value, bytes) else value
+
+    needed = ("transport", "ip", "key", "hb_port", "shell_port", "iopub_port", "stdin_port", "control_port")
+    return all(text(written.get(name)) == text(info.get(name)) for name in needed)

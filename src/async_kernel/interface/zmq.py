@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import trio
+import zmq
 from traitlets import Bool, CaselessStrEnum, CFloat
 
 from async_kernel.channels.captured_fds import captured_fds
 from async_kernel.channels.io_loop import IOLoop, IOSettings
+from async_kernel.channels.reception import Arrivals
 from async_kernel.channels.terminal import Terminal
+from async_kernel.common import Fixed
 from async_kernel.interface import early
 from async_kernel.interface.base import BaseInterface, T_shell_co
-from async_kernel.interface.connection import ConnectionFileMixin
+from async_kernel.interface.connection import ConnectionFileMixin, make_runtime_dir, runtime_dir, says
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
 from async_kernel.kernel.leftovers import what_will_not_end
 from async_kernel.platforms.c_stdout import flush_c_stdout
@@ -90,6 +93,23 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     }
 
     io: IOLoop
+    _early: Arrivals | None = None
+    _zmq_context: Fixed[ZMQInterface[Any], zmq.Context[zmq.Socket[bytes]]] = Fixed(
+        lambda made: made["owner"]._make_context()  # noqa: SLF001
+    )
+    """The one context, of all sockets; made when it is first looked at, ended with the interface.
+
+    Sockets that are left open in it are closed then.
+    """
+
+    def _make_context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        return self._early.context if self._early is not None else zmq.Context()
+
+    def _release(self, failure: BaseException | None = None) -> None:
+        context = vars(self).get("_zmq_context")
+        if context is not None and not context.closed:  # looked at, and no I/O loop has run that would have ended it
+            context.destroy(linger=0)
+        super()._release(failure)
 
     @property
     def summary(self) -> str:
@@ -134,12 +154,14 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         with ExitStack() as stack:
             captured = stack.enter_context(self._captured_fds()) if self._launched else None
             settings = self._io_settings()
-            arrivals = early.take(settings, self.serving_session)
-            if arrivals is not None and isinstance(arrivals.codec.session, PlainSession):
-                self._plain = arrivals.codec.session  # clients know it by now
+            self._early = early.take(settings, self.serving_session)
+            if self._early is not None and isinstance(self._early.codec.session, PlainSession):
+                self._plain = self._early.codec.session  # clients know it by now
+            context = self._zmq_context  # that of the early sockets, if there are some
+            arrivals, self._early = self._early or Arrivals(Codec(self.serving_session), context), None
             self.io = io = IOLoop(
                 settings,
-                Codec(self.serving_session) if arrivals is None else arrivals.codec,
+                arrivals.codec,
                 self._submit,
                 self.log,
                 captured=captured,
@@ -193,20 +215,22 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             return None
         path = Path(self.connection_file).expanduser()
         if path.name == self.connection_file and not path.exists():
-            path = _runtime_dir() / path
+            path = runtime_dir() / path
         return path.absolute()
 
     def _write_connection_file(self, io: IOLoop, stack: ExitStack) -> None:
         """Write where we really are, unless the file says so already; it is removed if we made it."""
-        path = self._connection_path() or _runtime_dir() / f"kernel-{os.getpid()}.json"
+        path = self._connection_path() or runtime_dir() / f"kernel-{os.getpid()}.json"
         ports = io.ports.as_connection_info()
         for name, port in ports.items():
             setattr(self, name, port)
         self.ip = io.ip
         self.connection_file = str(path)
         info: dict[str, Any] = {**self.get_connection_info(session=False), "kernel_name": self.name}
-        if path.exists() and _says(read_connection_file(path), info):
+        if path.exists() and says(read_connection_file(path), info):
             return
+        if path.parent == runtime_dir():
+            make_runtime_dir(path.parent)
         self._written = write_connection_file(path, info)
         stack.callback(self._remove_connection_file)
 
@@ -367,12 +391,6 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         os._exit(1)
 
 
-def _runtime_dir() -> Path:
-    from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415 -- clients give whole paths
-
-    return Path(jupyter_runtime_dir())
-
-
 def __getattr__(name: str) -> Any:
     if name == "AsyncSession":  # it imports jupyter_client
         from async_kernel.interface.session import AsyncSession  # noqa: PLC0415
@@ -384,13 +402,3 @@ def __getattr__(name: str) -> Any:
 
 def _turn() -> None:
     """Be Python code: a loop written in C, such as uvloop's, handles signals only while it runs some."""
-
-
-def _says(written: dict[str, Any], info: dict[str, Any]) -> bool:
-    """Whether a connection file has all that a client needs of ``info``."""
-
-    def text(value: Any) -> Any:
-        return value.decode() if isinstance(value, bytes) else value
-
-    needed = ("transport", "ip", "key", "hb_port", "shell_port", "iopub_port", "stdin_port", "control_port")
-    return all(text(written.get(name)) == text(info.get(name)) for name in needed)

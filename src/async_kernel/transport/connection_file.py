@@ -22,7 +22,7 @@ __all__ = ["ConnectionFile", "ConnectionFileError", "read_connection_file", "wri
 
 
 class ConnectionFileError(Exception):
-    """A connection file that cannot be read, or is not one; the text says what is wrong and where."""
+    """A connection file that cannot be read or written, or is not one; the text says what is wrong and where."""
 
 
 class ConnectionFile(NamedTuple):
@@ -50,13 +50,23 @@ class ConnectionFile(NamedTuple):
 
 
 def write_connection_file(path: str | os.PathLike[str], info: Mapping[str, Any]) -> ConnectionFile:
-    """Write ``info`` atomically, mode 0600; missing directories are made (0700). Bytes values are written as text.
+    """Write ``info`` atomically, mode 0600. Bytes values are written as text.
 
     Raises:
-        OSError: if it cannot be written; nothing is left behind then.
+        ConnectionFileError: if it cannot be written, such as for want of its folder; nothing is left behind then.
     """
     path = Path(path).absolute()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return _write(path, info)
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        if not path.parent.is_dir():
+            reason = f"there is no folder {path.parent}; make it, or give another place"
+        msg = f"cannot write the connection file {path}: {reason}"
+        raise ConnectionFileError(msg) from exc
+
+
+def _write(path: Path, info: Mapping[str, Any]) -> ConnectionFile:
     created = not path.exists()
     text = json.dumps(
         {key: value.decode() if isinstance(value, bytes) else value for key, value in info.items()}, indent=2
