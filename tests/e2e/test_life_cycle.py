@@ -143,6 +143,36 @@ def test_output_before_the_end_is_not_lost(own_kernel: KernelProcess, snippets: 
     assert own_kernel.exit_code() == 0
 
 
+def test_a_cell_that_cleans_up_at_the_end_is_not_struck(
+    own_kernel: KernelProcess, snippets: Snippets, ours: None
+) -> None:
+    # On a starved machine, the end of everything reaches the cell before the thread that cuts cells short does.
+    client = own_kernel.client()
+    code = f"""
+import threading
+kernel, main = get_ipython().kernel, threading.current_thread()
+cleaning_up, struck, cut = threading.Event(), threading.Event(), kernel.close_lanes
+def late():
+    if threading.current_thread() is not main:
+        cleaning_up.wait(30)
+    cut()
+    if threading.current_thread() is not main:
+        struck.set()
+kernel.close_lanes = late
+try:
+    print("ready")
+    await {snippets.wait_forever}
+finally:
+    cleaning_up.set()
+    print(struck.wait(30), "last words")
+"""
+    running = client.start(code)
+    client.printed(running, "ready")
+    stop_by_client(own_kernel, client)
+    assert client.result(running).stdout == "ready\nTrue last words\n"
+    assert own_kernel.exit_code() == 0
+
+
 @pytest.mark.parametrize("where", ["cell", "thread"])
 def test_it_can_be_stopped_from_inside(start: Callable[..., KernelProcess], ours: None, where: str) -> None:
     kernel = start(writes_file=True)

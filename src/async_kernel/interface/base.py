@@ -269,6 +269,8 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
 
     def _cancel_root(self) -> None:
         if self._root is not None:
+            # Before the cancellation of everything reaches cells: what interrupts them would find them cleaning up.
+            self.kernel.close_lanes()
             self._root.cancel()
 
     def _release(self, failure: BaseException | None = None) -> None:

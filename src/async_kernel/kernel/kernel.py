@@ -8,6 +8,7 @@ this order, whatever its handler does.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -140,6 +141,7 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._process: psutil.Process | None = None
         self._debugger: Debugger | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
+        self._closing = threading.RLock()
         self.main: ShellLane = ShellLane(self._execute, self.serving.message, self.show_error)
         self.watchdog: Watchdog = Watchdog(self)
         self.questions: Questions = Questions(self, self.serving.now, self.serving.in_loop)
@@ -195,15 +197,22 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
 
     def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
-        """Cut short whatever cell runs, and let none begin; from any thread."""
+        """Cut short whatever cell runs, each once, and let none begin; from any thread, any number of times.
+
+        A cell that was cut may be cleaning up by the time of the next call, and must not be struck again.
+        """
         for lane in self.lanes():
             lane.queue.stop()
-        cells = [(lane, cell) for lane in self.lanes() for cell in list(lane.cells)]
-        if self._debugger is not None:
-            cells = [each for each in cells if not self._condemned(*each, cause, reason)]
-            self._debugger.let_go(bool, for_good=True)
-        for lane, cell in cells:
-            self.cut(lane, cell, cause, reason)
+        with self._closing:
+            running = [(lane, cell) for lane in self.lanes() for cell in list(lane.cells) if not cell.must_end]
+            if self._debugger is not None:
+                for lane, cell in running:
+                    cell.must_end = self._condemned(lane, cell, cause, reason)
+                self._debugger.let_go(bool, for_good=True)
+            for lane, cell in running:
+                if not cell.must_end:
+                    cell.must_end = True
+                    self.cut(lane, cell, cause, reason)  # raises if it is the caller: the next call sees to the rest
 
     def closing_replies(self) -> None:
         """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
