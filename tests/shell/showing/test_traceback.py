@@ -29,6 +29,19 @@ async def test_a_traceback_begins_and_ends_in_the_users_code(tmp_path: Path) -> 
         assert text.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
+@pytest.mark.parametrize(
+    "start",
+    ["nursery.start_soon(fails)", "await anyio.to_thread.run_sync(work)"],
+)
+async def test_what_has_led_to_the_users_code_is_not_shown(tmp_path: Path, start: str) -> None:
+    async with ip_session(tmp_path) as session:
+        await session.run("import anyio\nasync def fails():\n    await anyio.sleep(0)\n    1 / 0\ndef work(): 1 / 0")
+        ran = await session.run(f"{start}\nwhile not session.errors: await anyio.sleep(0)")
+        (error,) = [sent.content for sent in session.wire.of(ran.request) if sent.kind == "error"]
+        text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error["traceback"]))
+        assert text.splitlines()[2].startswith("Cell In["), text
+
+
 async def test_the_call_of_a_cell_magic_is_not_shown(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         text = plain(await session.run("%%deadline 60\n1 / 0"))

@@ -22,7 +22,7 @@ from async_kernel.common import PACKAGE_FOLDER
 from async_kernel.protocol.errors import error_content
 from async_kernel.shell.cells.cancellation import is_cancellation
 from async_kernel.shell.cells.cell import chained
-from async_kernel.shell.cells.machinery import is_library
+from async_kernel.shell.cells.machinery import is_library, is_machinery
 from async_kernel.shell.ipython import AutoFormattedTB
 from async_kernel.shell.showing.highlighting import formatter_for, prepare_lines
 
@@ -37,11 +37,11 @@ _MAX_WIDTH = 15  # members of a group, likewise
 
 
 def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType | None:
-    """``tb`` without the kernel's own frames.
+    """``tb`` without the kernel's own frames, and without those of the async libraries that lead to the user's.
 
     Args:
         tb: a traceback.
-        machinery: leave out the frames of the async libraries and of debuggers, too.
+        machinery: leave out all frames of the async libraries and of debuggers.
 
     Returns:
         a new chain of traceback entries; ``tb`` itself where nothing would be left.
@@ -53,6 +53,8 @@ def trim(tb: TracebackType | None, *, machinery: bool = False) -> TracebackType 
         entry = entry.tb_next
     roots = (PACKAGE_FOLDER, *_roots()) if machinery else PACKAGE_FOLDER
     kept = [entry for entry in entries if not entry.tb_frame.f_code.co_filename.startswith(roots)]
+    # How a task, or what a thread hands back, has come to the user's code.
+    del kept[: next((n for n, e in enumerate(kept) if not is_machinery(e.tb_frame.f_code.co_filename)), 0)]
     while len(kept) > 1 and _calls_cell_magic(kept[0]) and not is_library(kept[1].tb_frame.f_code.co_filename):
         del kept[0]  # the user has written what it runs
     if not kept or len(kept) == len(entries):
