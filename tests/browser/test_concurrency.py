@@ -53,6 +53,7 @@ print("\\nplain is done")"""
 
 ADVANCE = """\
 import threading, anyio
+import ipywidgets, rich.progress, tqdm.auto  # on a busy machine that takes so long that the kernel would remark on it
 finish = threading.Event()
 
 async def advance(stop, step):

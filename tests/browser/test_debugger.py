@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from tests.browser.harness.page import Page
 
-# JupyterLab now and then opens two sessions of its own at a time, and shows the wrong one.
-pytestmark = pytest.mark.flaky(reruns=2)
-
 CELL = """\
 def double(number):
     result = number * 2
@@ -31,10 +28,14 @@ GUTTER = ".cm-breakpoint-gutter"
 WATCH = """
 window.unanswered = 0;
 window.lastDebugMessage = performance.now();
+window.debugCommands = [];
 panel.sessionContext.session.kernel.anyMessage.connect((_, {msg, direction}) => {
   if (msg.header.msg_type.startsWith('debug_re')) {
     window.unanswered += direction === 'send' ? 1 : -1;
     window.lastDebugMessage = performance.now();
+    if (direction === 'send') {
+      window.debugCommands.push(msg.content.command);
+    }
   }
 });
 """
@@ -48,38 +49,48 @@ class Debugging:
         self.page = page
         page.panel(WATCH)
         page.until(lambda: page.panel(QUIET), "JupyterLab to have asked what it asks of a debugger when it opens")
-        page.until(self._switched_on, "the debugger")
+        page.until(lambda: self._bug is not None and self._bug.is_enabled(), "the button with a bug")
+        self._click(lambda: self._bug.click(), "initialize")
+        page.until(lambda: self.page.element(f".jp-NotebookPanel {GUTTER}"), "the debugger")
 
     @property
     def _bug(self) -> Any:
         return self.page.element(".jp-DebuggerBugButton")
 
-    def _switched_on(self) -> bool:
-        if self._bug is None or not self._bug.is_enabled():
-            return False
-        self._bug.click()
-        return self._soon(lambda: self.page.element(f".jp-NotebookPanel {GUTTER}"))
+    def _click(self, click: Callable[[], object], command: str) -> None:
+        """Click until JupyterLab asks the kernel to do something: it takes no click to heart before it is ready.
 
-    def _soon(self, condition: Callable[[], object]) -> bool:
-        """Whether a click did something; JupyterLab takes none to heart before its session with the kernel is open."""
-        try:
-            self.page.until(condition, "what a click should do", 2)
-        except TimeoutException:
-            return False
-        return True
+        Once it has asked, another click would take the first one back, however long the answer is in coming.
+        """
+
+        def asked() -> int:
+            return self.page.panel(
+                "return window.debugCommands.filter((each) => each === arguments[0]).length", command
+            )
+
+        def clicked() -> bool:
+            click()
+            try:
+                self.page.until(lambda: asked() > before, f"JupyterLab to ask for {command}", 2)
+            except TimeoutException:
+                return False
+            return True
+
+        before = asked()
+        self.page.until(clicked, f"a click that JupyterLab takes for {command}")
 
     def set_breakpoint(self, cell: int, line: int) -> None:
         """Click beside a line of a cell."""
 
-        def clicked() -> bool:
+        def click() -> None:
             node: Any = self.page.panel("return panel.content.widgets[arguments[0]].node", cell)
             gutter = node.find_element(By.CSS_SELECTOR, GUTTER)
             down = node.find_elements(By.CSS_SELECTOR, ".cm-line")[line - 1].rect["y"] - gutter.rect["y"] + 8
             clicks = ActionChains(self.page.driver).move_to_element(gutter)
             clicks.move_by_offset(0, round(down - gutter.rect["height"] / 2)).click().perform()
-            return self._soon(lambda: str(line) in self.panel("Breakpoints"))
 
-        self.page.until(clicked, "the breakpoint in the sidebar")
+        self._click(click, "setBreakpoints")
+        self.page.until(lambda: str(line) in self.panel("Breakpoints"), "the breakpoint in the sidebar")
 
     def panel(self, name: str) -> str:
         """What a part of the debugger's sidebar shows: Variables, Callstack, Breakpoints, Sources."""
