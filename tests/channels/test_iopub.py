@@ -183,6 +183,29 @@ async def test_what_is_awaited_leaves_at_once_and_takes_all_before_it_along(
 
 
 @pytest.mark.trio
+async def test_writes_do_not_wake_the_loop_while_text_waits_for_its_time(
+    context: OwningContext, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes: list[str] = []
+    async with publishing(context) as rig:
+        subscriber = await rig.subscriber()
+        rig.queue.write("stdout", "first\n", A)
+        assert await subscriber.brief(1) == [("a", "stdout", "first\n")]
+        autojump_clock.autojump_threshold = float("inf")  # no time passes
+        rig.queue.write("stdout", "second\n", A)
+        await trio.testing.wait_all_tasks_blocked()
+        rig.iopub._socket.wake()  # it looks, for whatever reason, and finds that it is not time yet
+        await trio.testing.wait_all_tasks_blocked()
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.queue, "_wake", lambda: wakes.append("wake"))
+            for _ in range(3):
+                rig.queue.write("stdout", "more\n", A)
+        autojump_clock.autojump_threshold = 0
+        assert await subscriber.brief(1) == [("a", "stdout", "second\nmore\nmore\nmore\n")]
+    assert wakes == []
+
+
+@pytest.mark.trio
 async def test_replies_go_before_output(context: OwningContext) -> None:
     order: list[str] = []
     async with publishing(context, send_replies=lambda: order.append("replies")) as rig:

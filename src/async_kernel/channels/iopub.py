@@ -178,8 +178,9 @@ class IOPub:
         queue.rest(wake_for_text=True)
         if queue.is_empty:
             self._text_due = math.inf
-        elif self._text_due == math.inf:
-            queue.rest(wake_for_text=False)
+            return math.inf
+        queue.rest(wake_for_text=False)  # also when it was due before: otherwise each write would ring until then
+        if self._text_due == math.inf:
             now = trio.current_time()
             soon = self._last_text + self._settings.stream_interval_s
             if soon > now:
@@ -192,8 +193,22 @@ class IOPub:
         self._text_due = math.inf
         batch = self._batch = self._queue.take()
         while batch:
-            await self._publish(batch[0])
+            self._send_messages(batch)
+            if batch:
+                await self._publish(batch[0])
+                batch.popleft()
+
+    def _send_messages(self, batch: deque[Output | StreamRun]) -> None:
+        """Send the messages in front, without a coroutine for each: up to text, a breather, or one without room."""
+        size, left = 0, _BREATHER - self._since_breather
+        while batch and size < left:
+            item = batch[0]
+            if isinstance(item, StreamRun) or item.call is not None or not self._socket.try_send(item.frames):
+                break
+            size += item.size
             batch.popleft()
+        self._since_breather += size
+        self._queue.sent(size)
 
     async def _publish(self, item: Output | StreamRun) -> None:
         if isinstance(item, StreamRun):

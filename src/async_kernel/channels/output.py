@@ -66,17 +66,17 @@ class Output:
         frames: topic first.
         parent: the header of the request that caused it.
         awaited: whether somebody may wait for it; then the owner is woken even if it is about to look.
+        size: what it counts against the limit, in bytes.
     """
 
     frames: Sequence[bytes | memoryview] = ()
     call: Callable[[], object] | None = None
     parent: Parent = None
     awaited: bool = False
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """What it counts against the limit, in bytes."""
-        return sum(map(len, self.frames)) + WRITE_BYTES
+    def __post_init__(self) -> None:
+        self.size = sum(map(len, self.frames)) + WRITE_BYTES
 
 
 class OutputQueue:

@@ -93,6 +93,7 @@ class Codec:
     def __init__(self, session: PlainSession | Session) -> None:
         self.session: SessionLike = cast("SessionLike", session)
         self._identity, self._username = self.session.session, self.session.username
+        self._prefix = f"{self._identity}_{os.getpid()}_"  # of message ids; a forked child sends nothing
         self._count = itertools.count()
         self._seen: dict[bytes, None] = {}
         self._sign = self.session.sign
@@ -102,7 +103,7 @@ class Codec:
     def header(self, msg_type: str) -> Header:
         """A new header; its date is now, an aware datetime. Any thread."""
         return {
-            "msg_id": f"{self._identity}_{os.getpid()}_{next(self._count)}",
+            "msg_id": f"{self._prefix}{next(self._count)}",
             "msg_type": msg_type,
             "username": self._username,
             "session": self._identity,
