@@ -94,7 +94,7 @@ class IOLoop:
         arrivals: Arrivals | None = None,
     ) -> None:
         forked.watch()
-        self._generation = forked.generation()
+        self._forks = forked.forks
         self._settings = settings
         self._codec = codec
         self._submit = submit
@@ -214,7 +214,7 @@ class IOLoop:
         Raises:
             LocalError: if it cannot be serialized.
         """
-        if self._generation != forked.generation():
+        if self._forks != forked.forks:
             return
         item = iopub.message(
             self._codec, msg_type, content, parent=parent, metadata=metadata, buffers=buffers, topic=topic
@@ -225,7 +225,7 @@ class IOLoop:
 
     def stream(self, name: StreamName, text: str, *, parent: Parent) -> None:
         """See :meth:`~async_kernel.protocol.wire.Wire.stream`. In a forked child it writes to the descriptor."""
-        if self._generation != forked.generation():
+        if self._forks != forked.forks:
             _write_as_child(name, text)
             return
         if self._fds is not None:
@@ -246,7 +246,7 @@ class IOLoop:
             LocalError: if it cannot be serialized.
         """
         channels = self._channels
-        if channels is None or self._generation != forked.generation():
+        if channels is None or self._forks != forked.forks:
             return
         channel = channels.control if request.channel == Channel.control else channels.shell
         channel.reply(request, content, metadata=metadata, buffers=buffers)
@@ -257,7 +257,7 @@ class IOLoop:
         ``answer`` fails with :class:`~async_kernel.channels.stdin.StdinClosedError` when the loop ends before.
         """
         channels = self._channels
-        if channels is None or self._ended or self._generation != forked.generation():
+        if channels is None or self._ended or self._forks != forked.forks:
             answer.set_exception(StdinClosedError("nobody can be asked for input here"))
             return
         question = channels.stdin.question(request, prompt, answer, password=password)
