@@ -21,7 +21,7 @@ __all__ = ["Ratio", "Shape", "Summary", "merge_curves", "percentile", "ratio", "
 
 ENOUGH_FOR_PERCENTILES = 20
 
-Shape = Literal["flat", "rising", "linear", "steeper than linear", "too short to tell"]
+Shape = Literal["falling", "flat", "rising", "linear", "steeper than linear", "too short to tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +120,22 @@ def shape(curve: Mapping[float, float]) -> Shape:
     """How a curve grows, by its last decade or more of x.
 
     The start of a curve is a constant cost, which hides what grows; so its second half (on a logarithmic
-    axis) decides: its slope there, 0 being flat and 1 being linear. A curve that did not double from its lowest
-    to its highest point is flat whatever its slope, because that is within what noise can do.
+    axis) decides: its slope there, 0 being flat and 1 being linear. A curve that does not double there, from its lowest
+    to its highest point, is flat whatever its slope, because that is within what noise can do.
     """
     points = [(math.log(x), y) for x, y in sorted(curve.items()) if x > 0 and y > 0]
     if len(points) < 3 or points[-1][0] - points[0][0] < math.log(9):
         return "too short to tell"
-    heights = [y for _, y in points]
-    if max(heights) < 2 * min(heights):
-        return "flat"
     middle = (points[0][0] + points[-1][0]) / 2
     upper = [(x, math.log(y)) for x, y in points if x >= middle]
     if len(upper) < 2:
         upper = [(x, math.log(y)) for x, y in points[-2:]]
     xs, ys = zip(*upper, strict=True)
+    if max(ys) - min(ys) < math.log(2):
+        return "flat"
     slope = statistics.linear_regression(xs, ys).slope
     if slope < 0.2:
-        return "flat"
+        return "falling" if slope < -0.2 else "flat"
     if slope < 0.75:
         return "rising"
     return "linear" if slope <= 1.25 else "steeper than linear"

@@ -1,4 +1,4 @@
-"""Completion and inspection: on an idle kernel, and while a cell sleeps or awaits."""
+"""Completion and inspection: on an idle kernel, and while a cell sleeps, computes or awaits."""
 
 from __future__ import annotations
 
@@ -116,5 +116,11 @@ PROBES = (
         rounds=Effort(2, 7),
     ),
     _busy_probe("sleeping", "a sleeping cell", "time.sleep({seconds})", Feature.executes),
+    _busy_probe(
+        "computing",
+        "a busy Python loop",
+        "_end = time.monotonic() + {seconds}\nwhile time.monotonic() < _end: pass",
+        Feature.executes,
+    ),
     _busy_probe("awaiting", "an awaiting cell", "await {await_seconds}", Feature.awaits),
 )

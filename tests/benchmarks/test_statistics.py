@@ -79,6 +79,14 @@ def test_a_curve_within_noise_is_flat() -> None:
     assert shape({1.0: 1.0, 10.0: 1.4, 100.0: 1.1, 1000.0: 1.9}) == "flat"
 
 
+def test_what_becomes_less_is_falling() -> None:
+    assert shape({1.0: 2000.0, 10.0: 1900.0, 50.0: 500.0}) == "falling"
+
+
+def test_a_high_start_does_not_make_a_curve_rise() -> None:
+    assert shape({10.0: 5.6, 100.0: 0.9, 1000.0: 0.7, 10_000.0: 1.25}) == "flat"
+
+
 @pytest.mark.parametrize("curve", [{}, {1.0: 1.0, 100.0: 2.0}, {1.0: 1.0, 2.0: 2.0, 4.0: 9.0}])
 def test_a_short_curve_has_no_shape(curve: dict[float, float]) -> None:
     assert shape(curve) == "too short to tell"
