@@ -12,7 +12,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -59,12 +59,19 @@ class AnyOrder(RuleBasedStateMachine):
     """See the module."""
 
     backend = "trio"
-    steps = 0
+    requests = 0
+    failures: ClassVar[list[str]]
+
+    def _must(self, holds: bool, said: object) -> None:
+        """Keep what did not hold: Hypothesis tries it again, and says only that something differed if it holds then."""
+        if not holds:
+            self.failures.append(str(said))
+            raise AssertionError(said)
 
     @initialize()
     def start(self) -> None:
         self._stack = ExitStack()
-        self._threads = threading.active_count()
+        self._threads = threading.enumerate()
         home = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._fed: Fed = self._stack.enter_context(fed_kernel(home, self.backend))
         self._fed.wire.keeps = True
@@ -77,7 +84,7 @@ class AnyOrder(RuleBasedStateMachine):
         self, msg_type: str, content: dict[str, Any], lane: str, may_be: set[str] | None = None, **header: Any
     ) -> Request:
         self._number += 1
-        type(self).steps += 1
+        type(self).requests += 1
         fields = {
             "msg_id": f"m{self._number}",
             "msg_type": msg_type,
@@ -89,12 +96,13 @@ class AnyOrder(RuleBasedStateMachine):
         }
         channel = Channel.control if lane == "control" else Channel.shell
         request = self._fed.take(self._fed.signed(list(map(to_json, (fields, {}, {}, content)))), channel)
+        self._must(request is not None, f"{msg_type} was refused")
         assert request is not None
         self._asked.append(Asked(request, lane, may_be or {"ok"}))
         return request
 
     def _reply(self, request: Request) -> dict[str, Any]:
-        assert self._fed.wire.wait_idle(request), f"no idle of {request.header}"
+        self._must(self._fed.wire.wait_idle(request), f"no idle of {request.header}")
         return self._fed.wire.replies[id(request.header)]
 
     # -- what clients do
@@ -113,9 +121,9 @@ class AnyOrder(RuleBasedStateMachine):
     def asks(self, kind: str) -> None:
         reply = self._reply(self._send(kind, {}, "control"))
         if kind == "list_subshell_request":
-            assert sorted(reply["subshell_id"]) == sorted(self._subshells)
+            self._must(sorted(reply["subshell_id"]) == sorted(self._subshells), (reply, self._subshells))
         if kind == "comm_info_request":
-            assert set(reply["comms"]) <= self._comms
+            self._must(set(reply["comms"]) <= self._comms, reply)
 
     @rule(kind=st.sampled_from(["complete_request", "inspect_request", "is_complete_request"]))
     def asks_about_code(self, kind: str) -> None:
@@ -143,16 +151,18 @@ class AnyOrder(RuleBasedStateMachine):
     def close_subshell(self, which: int) -> None:
         if which < len(self._subshells):
             request = self._send("delete_subshell_request", {"subshell_id": self._subshells.pop(which)}, "control")
-            assert self._reply(request)["status"] == "ok"
+            reply = self._reply(request)
+            self._must(reply["status"] == "ok", reply)
 
     @rule(subshell=st.sampled_from(["", "gone"]))
     def cell_in_a_subshell_that_is_not_there(self, subshell: str) -> None:
         request = self._send("execute_request", {"code": "1"}, "refused", {"error"}, subshell_id=subshell)
-        assert self._reply(request)["status"] == "error"
+        reply = self._reply(request)
+        self._must(reply["status"] == "error", reply)
 
     @rule(noise=st.lists(st.binary(max_size=8), max_size=4))
     def noise(self, noise: list[bytes]) -> None:
-        assert self._fed.take(noise) is None
+        self._must(self._fed.take(noise) is None, noise)
 
     # -- what must hold
 
@@ -167,7 +177,7 @@ class AnyOrder(RuleBasedStateMachine):
             if at is None or asked.lane in ("beside", "cancels", "refused"):
                 continue
             if self._fed.wire.replies[id(asked.request.header)]["status"] != "aborted":  # perhaps on demand
-                assert last.get(asked.lane, -1) < at, asked
+                self._must(last.get(asked.lane, -1) < at, asked)
                 last[asked.lane] = at
 
     def teardown(self) -> None:
@@ -176,24 +186,31 @@ class AnyOrder(RuleBasedStateMachine):
         with self._stack:
             for asked in self._asked:
                 reply = self._reply(asked.request)
-                assert reply["status"] in asked.may_be, (asked, reply)
-                assert self._fed.wire.until_idle(asked.request) == ["busy", "reply", "idle"], asked
-        assert threading.active_count() == self._threads
+                self._must(reply["status"] in asked.may_be, (asked, reply))
+                kinds = self._fed.wire.until_idle(asked.request)
+                self._must(kinds == ["busy", "reply", "idle"], (asked, kinds))
+        # anyio's own helpers end by themselves, some time after their loop; nobody waits for them.
+        left = [each for each in threading.enumerate() if each not in self._threads and "worker" not in each.name]
+        self._must(not left, left)
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 def test_clients_do_anything_in_any_order(backend: str) -> None:
-    machine = type("Machine", (AnyOrder,), {"backend": backend, "steps": 0})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=EXAMPLES < 100,
-            phases=[Phase.generate],  # shrinking would take longer than reading
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-    record("any order", backend=backend, requests=machine.steps)  # type: ignore[attr-defined]
+    failures: list[str] = []
+    machine = type("Machine", (AnyOrder,), {"backend": backend, "requests": 0, "failures": failures})
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                derandomize=EXAMPLES < 100,
+                phases=[Phase.generate],  # shrinking would take longer than reading
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except BaseException as exc:
+        raise AssertionError(f"did not hold: {failures}") from exc
+    record("any order", backend=backend, steps=EXAMPLES * STEPS, requests=machine.requests)  # type: ignore[attr-defined]
