@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
 
 KEY = b"the key"
+JEDI_AT_WORK = "ignore:The recursion limit will not be reset"
+"""The warning of Hypothesis, raised as an error, when jedi has a higher limit for itself in the kernel's thread at the
+moment in which a test of Hypothesis looks. Tried again it is not there, and the test was said to be flaky."""
 PATIENCE_S = 30.0
 
 

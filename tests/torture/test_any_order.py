@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from async_kernel.typing import Channel
-from tests.torture.kernels import fed_kernel
+from tests.torture.kernels import JEDI_AT_WORK, fed_kernel
 from tests.torture.messages import to_json
 from tests.torture.scale import of, record
 
@@ -194,6 +194,7 @@ class AnyOrder(RuleBasedStateMachine):
         self._must(not left, left)
 
 
+@pytest.mark.filterwarnings(JEDI_AT_WORK)
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 def test_clients_do_anything_in_any_order(backend: str) -> None:
     failures: list[str] = []

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from async_kernel.typing import Channel
-from tests.torture.kernels import fed_kernel
+from tests.torture.kernels import JEDI_AT_WORK, fed_kernel
 from tests.torture.messages import CONTENTS, Deep, Digits, message_parts, to_json, valid_parts
 from tests.torture.scale import of, record
 
@@ -35,6 +35,7 @@ def test_the_message_without_faults_is_served(fed: Fed, msg_type: str) -> None:
     assert fed.served == before + 1
 
 
+@pytest.mark.filterwarnings(JEDI_AT_WORK)
 @settings(
     max_examples=MESSAGES,
     deadline=None,
