@@ -205,3 +205,41 @@ def test_a_shell_of_another_language_runs_in_the_everyday_interface(place: Path,
     command = [sys.executable, "-P", "-m", "async_kernel", "install", "--name=everyday", "--shell_class=rpn.RPNShell"]
     subprocess.run([*command, f"--prefix={place}"], env=environment(place), check=True, capture_output=True)
     assert start("everyday").run("6 7 *").text == "42"
+
+
+def test_a_shell_sees_the_tags_of_a_cell(start: Start) -> None:
+    client = start("drafts")
+    draft = {"tags": ["draft"]}
+    assert client.run("1 / 0", metadata=draft).stdout == "a draft\n"
+    assert client.run("1 + 1").text == "2"
+    blocked = client.start("# run\nprint('in')\nwhile True: pass", metadata=draft)
+    client.printed(blocked, "in")
+    client.interrupt()
+    assert client.result(blocked).error == ("KeyboardInterrupt", "")
+
+
+BUSY_SHELL = """
+from async_kernel.shell import BaseShell
+
+class BusyShell(BaseShell):
+    async def do_execute(self, code, *, silent=False, **options):
+        print(code)
+        while code == "busy":
+            pass
+        return {"status": "ok"}
+"""
+
+
+def test_a_shell_that_does_all_of_a_cell_is_interrupted_in_the_middle(place: Path, start: Start) -> None:
+    (place / "busy.py").write_text(BUSY_SHELL)
+    options = ["--shell_class=busy.BusyShell", "--interface_class=async_kernel.interface.zmq.ZMQInterface"]
+    install = [sys.executable, "-P", "-m", "async_kernel", "install", "--name=busy", f"--prefix={place}", *options]
+    subprocess.run(install, env=environment(place), check=True, capture_output=True)
+    client = start("busy")
+    cell = client.start("busy")
+    client.printed(cell, "busy")
+    client.interrupt()
+    error = client.result(cell).error
+    assert error is not None
+    assert error[0] == "KeyboardInterrupt"
+    assert client.run("next").stdout == "next\n"

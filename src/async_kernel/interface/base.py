@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseInterface", "DictValueLiteralEval", "HasInterface", "extract_header"]
 
+_TRAITLETS_OWN = frozenset({"config", "log", "parent"})
+"""Keywords that traitlets' own classes take care of."""
+
 T_shell_co = TypeVar("T_shell_co", covariant=True)
 
 
@@ -63,6 +66,8 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
         **kwargs: traits.
 
     Raises:
+        TraitError: if a trait does not take its value.
+        TypeError: if there is no such trait.
         RuntimeError: if the process has an interface already.
     """
 
@@ -136,7 +141,14 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
         user_ns: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        # Set here, as IPython exits for a wrong value that it meets itself.
+        traits = {name: kwargs.pop(name) for name in self.traits() if name in kwargs and name not in _TRAITLETS_OWN}
+        if unknown := sorted(kwargs.keys() - _TRAITLETS_OWN):
+            msg = f"{type(self).__name__} has no option {unknown[0]!r}"
+            raise TypeError(msg)
         super().__init__(**kwargs)
+        for name, value in traits.items():
+            setattr(self, name, value)
         if kernel_class:
             self.kernel_class = kernel_class
         if shell_class:

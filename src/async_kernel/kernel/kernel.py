@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
-from traitlets import Bool, Dict, Int, List, Unicode
+from traitlets import Bool, Dict, Enum, Int, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
@@ -24,8 +24,9 @@ from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.debugging.available import why_no_debugger
-from async_kernel.kernel.lifecycle import NO_SHUTDOWN
+from async_kernel.kernel.documented import DocumentedNames
 from async_kernel.kernel.questions import Questions
+from async_kernel.kernel.requests import COMMS, QUESTIONS
 from async_kernel.kernel.routing import Router
 from async_kernel.kernel.serving import Serving
 from async_kernel.kernel.shell_lane import ShellLane
@@ -37,7 +38,6 @@ from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.late_import import late_import
 from async_kernel.protocol.errors import error_content
 from async_kernel.protocol.kernel_info import HELP_LINKS, SUPPORTED_FEATURES, kernel_info_content
-from async_kernel.protocol.request import current_request
 from async_kernel.shell.background import names
 from async_kernel.shell.user_io import ainput
 from async_kernel.slot import HasInterface, T_interface_co
@@ -66,7 +66,7 @@ AGAIN_S = 2.0
 """Seconds in which a second interrupt means all cells: long enough for two presses, too short for two thoughts."""
 
 
-class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interface_co]):
+class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable, Generic[T_interface_co]):
     """Serves the requests of Jupyter clients.
 
     Args:
@@ -94,6 +94,8 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     "Links for the help menu of a front end: a list of {'text': …, 'url': …}."
     supported_features: List[str] = List(Unicode(), default_value=SUPPORTED_FEATURES).tag(config=True)
     "Optional features of the messaging protocol that this kernel declares in kernel_info_reply."
+    handle_in_shell_thread: List[str] = List(Enum([*COMMS, *QUESTIONS]), default_value=[*COMMS]).tag(config=True)
+    "Types of messages that are served in the thread that cells run in, between awaits of the cells. Comms always are."
     max_waiting: Int[int, int] = Int(20_000, min=1).tag(config=True)
     "Requests that may wait in one queue (of a shell, or of questions about code); more are answered with an error."
 
@@ -426,29 +428,3 @@ class Kernel(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interf
     def show_error(self, exc: BaseException, request: Request | None) -> None:
         """Publish the error of a background task or a callback, where a person looks for it."""
         self.wire.publish("error", self.error_content(exc), parent=request.error_header if request else None)
-
-    # -- as ipykernel's, for libraries that reach for them ---------------------------------------------------
-
-    def get_parent(self, channel: str | None = None) -> Mapping[str, Any]:
-        """The message that is being served; outside, in a launched kernel, the last cell's. ipywidgets asks for it."""
-        request = current_request.get()
-        if request is not None:
-            return request.as_job()["msg"]
-        shell: Any = self.shell
-        header = shell.fallback_parent() if hasattr(shell, "fallback_parent") else None
-        return {} if header is None else {"header": header, "parent_header": {}, "metadata": {}, "content": {}}
-
-    def do_shutdown(self, restart: bool) -> Content:
-        """End the kernel, after the cell that says so. Notebooks do it to get a new one from who watches the kernel.
-
-        Raises:
-            RuntimeError: in a program that does not let its clients stop it.
-        """
-        if not self.accepts_shutdown:
-            raise RuntimeError(NO_SHUTDOWN)
-        request = current_request.get()
-        if request is not None and request.msg_type == "execute_request" and not request.ended:
-            self.shell.exit_now = True
-        else:
-            self.stop()
-        return {"status": "ok", "restart": restart}

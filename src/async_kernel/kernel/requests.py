@@ -11,7 +11,7 @@ Lanes are the places where a request can be served:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from async_kernel.kernel import cancel, comms, info, introspection, lifecycle, subshells, task_tree
 from async_kernel.typing import MsgType
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.typing import Content
 
-__all__ = ["REQUESTS", "LaneName", "Route"]
+__all__ = ["COMMS", "QUESTIONS", "REQUESTS", "LaneName", "Route"]
 
 LaneName = Literal["here", "shell", "comm", "helper", "completer", "debugger"]
 
@@ -42,6 +42,10 @@ class Route(NamedTuple):
     lane: LaneName
     handler: Callable[[Kernel[Any], Request], Content | Awaitable[Content | None] | None] = _no_handler
 
+
+COMMS: Final = ("comm_open", "comm_msg", "comm_close")
+QUESTIONS: Final = ("complete_request", "inspect_request", "is_complete_request", "history_request")
+"""Questions about code: served beside the cells, or between their awaits where a shell's code must have one thread."""
 
 REQUESTS: Mapping[str, Route] = {
     MsgType.kernel_info_request: Route("here", info.kernel_info),

@@ -83,7 +83,8 @@ class Router:
             case "debugger":
                 kernel.debugger.submit(request)
             case "helper" | "completer":
-                kernel.serving.queue(request, kernel.questions.lanes[route.lane])
+                in_loop = request.msg_type in kernel.handle_in_shell_thread
+                kernel.serving.queue(request, kernel.main.messages if in_loop else kernel.questions.lanes[route.lane])
 
     def _route_message(self, request: Request) -> None:
         kernel = self._kernel

@@ -9,12 +9,15 @@ cell; the questions (``do_complete``, ``do_inspect``…) are asked from a helper
 from __future__ import annotations
 
 import inspect
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from traitlets import Bool, CFloat
 from traitlets.config import LoggingConfigurable
 
 from async_kernel.protocol.errors import error_content
+from async_kernel.protocol.request import current_request
+from async_kernel.protocol.tags import tags_in
 from async_kernel.shell.cells.cancellation import is_cancellation
 from async_kernel.shell.cells.machinery import is_machinery
 from async_kernel.slot import HasInterface, T_interface_co
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from async_kernel.typing import Content
 
 __all__ = ["BaseShell"]
+
+_served: ContextVar[Cell | None] = ContextVar("_served", default=None)
+"""The cell that a shell's own ``do_execute`` was called for."""
 
 
 class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_interface_co]):
@@ -73,6 +79,17 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
     def offer(self, **names: Any) -> None:
         """Put ``names`` where user code finds them, unless it has such a name already; it may shadow them."""
 
+    @property
+    def is_mainshell(self) -> bool:
+        """Whether this is asked in the main shell, and not in a subshell: one object serves them all."""
+        return self.subshell_id is None
+
+    @property
+    def subshell_id(self) -> str | None:
+        """The subshell that this is asked in; None: the main shell."""
+        request = current_request.get()
+        return None if request is None else request.subshell_id
+
     # -- about -----------------------------------------------------------------------------------------------
 
     @property
@@ -116,7 +133,92 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
 
         Code of the user belongs inside ``cell.boundary()``.
         """
-        content, header = cell.request.content, cell.request.header
+        if not self._replaces_do_execute:
+            return await self._execute(cell, cell.request.content)
+        reply: Content = {"status": "ok", "user_expressions": {}, "payload": []}
+        error: BaseException | None = None
+        with cell.boundary():
+            try:
+                reply |= await self._do_execute(cell)
+            except BaseException as exc:
+                error = cell.translate(exc)
+                if error is None or is_cancellation(exc):
+                    raise
+        if error is not None:
+            problem = self.format_error(error)
+            self.wire.publish("error", problem, parent=cell.request.header)
+            reply |= {"status": "error", **problem}
+        return {"execution_count": self.last_count, **reply}
+
+    async def do_execute(
+        self,
+        code: str,
+        *,
+        silent: bool = False,
+        store_history: bool = True,
+        user_expressions: Mapping[str, str] | None = None,
+        allow_stdin: bool = False,
+        stop_on_error: bool = True,
+        cell_id: str | None = None,
+        received_time: float = 0.0,
+        tags: Sequence[str] = (),
+        **_: Any,
+    ) -> Content:
+        """Run ``code`` for the cell that is served; the content of its execute_reply.
+
+        Only called where a shell replaces it: to change something and go on with ``super().do_execute``, or to do
+        all of a cell itself, its ``execute_input`` included.
+
+        Args:
+            code: what is run.
+            silent: nothing is counted or shown.
+            store_history: the cell is counted.
+            user_expressions: evaluated afterwards, by name.
+            allow_stdin: whether the client takes questions.
+            stop_on_error: whether cells that wait are aborted if this one fails.
+            cell_id: of the notebook's cell.
+            received_time: when the request came, by ``time.monotonic``.
+            tags: of the notebook's cell.
+
+        Raises:
+            RuntimeError: if no cell is served here.
+        """
+        cell = _served.get()
+        if cell is None:
+            msg = "do_execute runs the code of the cell that is served, and none is"
+            raise RuntimeError(msg)
+        expressions = dict(user_expressions or {})
+        changed = {"silent": silent, "store_history": store_history, "user_expressions": expressions}
+        return await self._execute(cell, {**cell.request.content, "code": code, **changed})
+
+    @property
+    def _replaces_do_execute(self) -> bool:
+        cls: Any = type(self)
+        return cls.do_execute is not vars(BaseShell)["do_execute"]
+
+    async def _do_execute(self, cell: Cell) -> Content:
+        """Have the subclass run the cell of a request."""
+        request, content = cell.request, cell.request.content
+        silent = bool(content.get("silent"))
+        token = _served.set(cell)
+        try:
+            return await self.do_execute(
+                content["code"],
+                silent=silent,
+                store_history=bool(content.get("store_history", not silent)),
+                user_expressions=content.get("user_expressions"),
+                allow_stdin=bool(content.get("allow_stdin")),
+                stop_on_error=bool(content.get("stop_on_error", True)),
+                cell_id=request.metadata.get("cellId"),
+                received_time=request.received,
+                tags=tags_in(request.metadata),
+            )
+        finally:
+            _served.reset(token)
+
+    async def _execute(self, cell: Cell, content: Content) -> Content:
+        """Run a cell as the fields of its request say."""
+        header = cell.request.header
         code, silent, number = content["code"], bool(content.get("silent")), self.execution_count
         if not silent:
             self.execution_count += bool(content.get("store_history", True))

@@ -302,7 +302,11 @@ class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
 
     async def execute(self, cell: Cell) -> Content:
         """Run the code of an execute_request; the content of its reply."""
-        content = cell.request.content
+        if self._replaces_do_execute:
+            return {"user_expressions": {}, "payload": [], **await self._do_execute(cell)}
+        return await self._execute(cell, cell.request.content)
+
+    async def _execute(self, cell: Cell, content: Content) -> Content:
         silent = bool(content.get("silent", False))
         run = self.begin_run(
             content["code"],
