@@ -1,4 +1,6 @@
-"""``python -m tests.torture.report RESULTS [PICTURE]``: a table of what the proofs measured, a plot of the leak run.
+"""``python -m tests.torture.report RESULTS [PICTURE]``: tables of what the proofs measured, a plot of the leak run.
+
+The ends of kernels are tables of their own, as docs/shutdown.md has them: the slower of both backends.
 
 ``RESULTS`` is the file of JSON lines that :mod:`tests.torture.scale` writes. The picture is an SVG: resident memory and
 everything that is counted, over the time of the run.
@@ -21,25 +23,41 @@ COUNTED = ("descriptors", "system threads", "threads", "sockets", "tasks")
 
 
 def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """Name, form and figures of each proof; the cells of the shutdown table become one row."""
+    """Name, form and figures of each proof; the cells of a shutdown table become one row."""
     found: list[tuple[str, str, str]] = []
-    ends: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    ends: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         figures = {name: value for name, value in result.items() if name not in ("name", "form", "readings")}
-        if result["name"] == "shutdown":
-            ends[result["form"]].append(result)
+        if result["name"].startswith("shutdown"):
+            ends[result["name"], result["form"]].append(result)
         else:
             found.append(
                 (result["name"], result["form"], ", ".join(f"{name} {value}" for name, value in figures.items()))
             )
-    for form, all_ends in ends.items():
+    for (name, form), all_ends in ends.items():
         seconds = sorted(end["seconds"] for end in all_ends)
-        codes = sorted({end["code"] for end in all_ends})
-        text = (
-            f"{len(all_ends)} ends, median {seconds[len(seconds) // 2]} s, longest {seconds[-1]} s, exit codes {codes}"
-        )
-        found.append(("shutdown", form, text))
+        codes = sorted({end["code"] for end in all_ends if "code" in end})
+        text = f"{len(all_ends)} ends, median {seconds[len(seconds) // 2]} s, longest {seconds[-1]} s"
+        found.append((name, form, f"{text}, exit codes {codes}" if codes else text))
     return found
+
+
+def table_of_ends(results: list[dict[str, Any]], name: str) -> str:
+    """The seconds of every state and way, in Markdown; in parentheses where the program is told, and waits."""
+    slowest: dict[tuple[str, str], dict[str, Any]] = {}
+    for end in (each for each in results if each["name"] == name):
+        key = end["state"], end["way"]
+        if key not in slowest or end["seconds"] > slowest[key]["seconds"]:
+            slowest[key] = end
+    states, ways = (list(dict.fromkeys(key[at] for key in slowest)) for at in (0, 1))
+    rows = [["", *ways], ["---", *["---:"] * len(ways)]]
+    for state in states:
+        row = [slowest.get((state, way)) for way in ways]
+        seconds = [
+            f"({end['seconds']:.2f})" if end and end.get("waits") else end and f"{end['seconds']:.2f}" for end in row
+        ]
+        rows.append([state, *(text or "–" for text in seconds)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def draw(results: list[dict[str, Any]], picture: Path) -> None:
@@ -76,6 +94,9 @@ def main(arguments: list[str]) -> None:
     for row in rows(results):
         table.add_row(*row)
     Console().print(table)
+    for name in ("shutdown", "shutdown, embedded"):
+        if any(result["name"] == name for result in results):
+            print(f"\n{name}\n\n{table_of_ends(results, name)}")
     if len(arguments) > 1:
         draw(results, Path(arguments[1]))
 

@@ -21,20 +21,22 @@ IN_PROCESS = of(short=2_000, long=200_000)
 ON_WIRE = of(short=4_000, long=1_000_000)
 
 
-@pytest.mark.parametrize("backend", ["trio"])
+@pytest.mark.parametrize("backend", of(short=["trio"], long=["trio", "asyncio"]))
 def test_frames_with_faults_are_refused_or_answered(tmp_path: Path, backend: str) -> None:
     mutator = Mutator(seeded(), Session(key=KEY))
     with fed_kernel(tmp_path, backend) as fed:
         for _ in range(IN_PROCESS):
             fed.serve([b"client", *mutator.frames()])
-        record("frames with faults, in process", frames=IN_PROCESS, served=fed.served, refused=fed.refused)
+        record(
+            "frames with faults, in process", backend=backend, frames=IN_PROCESS, served=fed.served, refused=fed.refused
+        )
         assert fed.served > IN_PROCESS // 20
         assert fed.refused > IN_PROCESS // 4
 
 
 @pytest.mark.filterwarnings("ignore:Interpreting naive datetime")  # one that was made here: of jupyter_client
-@pytest.mark.parametrize("backend", ["trio"], scope="module")
-def test_a_kernel_outlives_frames_on_all_its_channels(own_kernel: KernelProcess, ours: None) -> None:
+@pytest.mark.parametrize("backend", of(short=["trio"], long=["trio", "asyncio"]), scope="module")
+def test_a_kernel_outlives_frames_on_all_its_channels(own_kernel: KernelProcess, ours: None, backend: str) -> None:
     client = own_kernel.client()
     mutator = Mutator(seeded(), client.kc.session)
     kinds = {"shell": zmq.DEALER, "control": zmq.DEALER, "stdin": zmq.DEALER, "iopub": zmq.XSUB, "hb": zmq.DEALER}
@@ -65,6 +67,6 @@ def test_a_kernel_outlives_frames_on_all_its_channels(own_kernel: KernelProcess,
         assert client.request("kernel_info_request", channel=name).status == "ok"
     assert client.run("6 * 7", timeout=60).text == "42"
     refused = client.request("drop_counts_request", channel="control").reply["bad_messages"]
-    record("frames with faults, on the wire", messages=ON_WIRE, frames=counts, refused=refused)
+    record("frames with faults, on the wire", backend=backend, messages=ON_WIRE, frames=counts, refused=refused)
     assert refused > ON_WIRE // 8
     assert own_kernel.alive
