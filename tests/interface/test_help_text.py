@@ -74,7 +74,37 @@ def test_no_option_is_without_help(help_all: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--backend=", "--timeout=", "--IPApp.quiet=", "--IPShell.timeout=", "--IPCompleter.use_jedi="]
+    "option",
+    [
+        "--backend=",
+        "--timeout=",
+        "--BaseInterface.quiet=",
+        "--BaseShell.timeout=",
+        "--Session.key=",
+        "--Completer.use_jedi=",
+    ],
 )
 def test_the_options_that_users_look_for_are_there(option: str, help_all: str) -> None:
     assert f"\n{option}" in help_all
+
+
+def test_an_option_stands_once_at_the_class_that_brings_it(help_all: str) -> None:
+    options = re.findall(r"^--(\w+)\.(\w+)[= ]", help_all, re.MULTILINE)
+    homes: dict[str, set[str]] = {}
+    for home, name in options:
+        homes.setdefault(name, set()).add(home)
+    assert homes["logging_config"] == {"Application"}
+    assert homes["backend"] == {"BaseInterface"}
+    assert len(options) == len(set(options))
+
+
+def test_what_is_ours_comes_first(help_all: str) -> None:
+    classes = re.findall(r"^(\w+)(?:\(.*\))? options\n-+$", help_all, re.MULTILINE)
+    ours = {"BaseInterface", "ConnectionFileMixin", "ZMQInterface", "IPApp", "Kernel", "BaseShell", "IPShell"}
+    assert ours <= set(classes)
+    assert max(map(classes.index, ours)) < classes.index("InteractiveShell")
+
+
+def test_a_default_is_said_as_a_user_would_write_it(help_all: str) -> None:
+    assert "<Backend" not in help_all
+    assert "%%magic" not in help_all

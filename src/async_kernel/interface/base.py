@@ -16,7 +16,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, nullconte
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import anyio
-from traitlets import Bool, CFloat, TraitType, Type, Unicode, UseEnum, default
+from traitlets import Bool, CFloat, TraitType, Type, Unicode, default
 from traitlets.config import Application
 from traitlets.utils.importstring import import_item
 
@@ -30,7 +30,7 @@ from async_kernel.interface.options import StrictCommandLine
 from async_kernel.interface.own_loop import OwnLoop, StoppedEarlyError
 from async_kernel.interface.settings import ClosingSettings
 from async_kernel.interface.surroundings import default_backend, make_run_settings, path_restored, set_default_env
-from async_kernel.interface.traits import DictValueLiteralEval
+from async_kernel.interface.traits import ChoiceEnum, DictValueLiteralEval
 from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.lifetime.pending import Pending
@@ -74,22 +74,22 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
     classes = configurable_classes
     name: str | Unicode[str, str | bytes] = Unicode("async").tag(config=True)
     "The name of the kernel, as in its kernelspec."
-    host: TraitType[Any, Any] = UseEnum(Hosts, default_value=None, allow_none=True).tag(config=True)
+    host: TraitType[Any, Any] = ChoiceEnum(Hosts, default_value=None, allow_none=True).tag(config=True)
     "The GUI main loop to run as host: tk, qt, or custom with the host option host_class."
     host_options: DictValueLiteralEval = DictValueLiteralEval(allow_none=True).tag(config=True)
     "Options for the host as key=value, e.g. module=PyQt6 or host_class=package.module.Class."
-    backend: UseEnum = UseEnum(Backend, default_value=Backend.trio).tag(config=True)
+    backend: ChoiceEnum = ChoiceEnum(Backend, default_value=Backend.trio).tag(config=True)
     "The async library that cells run on: trio or asyncio."
     backend_options: DictValueLiteralEval = DictValueLiteralEval(allow_none=True).tag(config=True)
     "Options for the async library as key=value, e.g. use_uvloop=True."
     interface_class: Type[Any, Any] = Type("async_kernel.interface.base.BaseInterface", klass=Application).tag(
         config=True
     )
-    "The class of interface to start, by its dotted name."
+    "The class of interface to start, by its dotted name; the command starts an IPApp if it is not told otherwise."
     kernel_class: Type[Any, Any] = Type("async_kernel.kernel.Kernel").tag(config=True)
     "The class that serves requests, by its dotted name."
     shell_class: Type[Any, Any] = Type(klass="async_kernel.shell.base.BaseShell").tag(config=True)
-    "The class that runs code, by its dotted name."
+    "The class that runs code, by its dotted name; not given: async_kernel.shell.ipshell.IPShell."
     quiet: Bool[bool, bool | int] = Bool(True).tag(config=True)
     "Whether output goes to clients only; --no-quiet writes it to the terminal too."
     launcher: Unicode[str, str | bytes] = Unicode("").tag(config=True)

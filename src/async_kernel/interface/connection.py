@@ -64,7 +64,7 @@ class ConnectionFileMixin(LoggingConfigurable):
     transport: CaselessStrEnum[Any] = CaselessStrEnum(["tcp", "ipc"], default_value="tcp").tag(config=True)
     "How clients connect: over tcp, or by sockets in the file system (ipc)."
     ip: Unicode[str, str | bytes] = Unicode().tag(config=True)
-    "The address to listen at. Anything but the loopback lets other machines connect: use CURVE keys there."
+    "The address to listen at; not given: 127.0.0.1. All but the loopback let other machines in: use --encrypt."
     hb_port: Int[int, int] = Int(0).tag(config=True)
     "The port of the heartbeat channel; 0 takes a free one."
     shell_port: Int[int, int] = Int(0).tag(config=True)

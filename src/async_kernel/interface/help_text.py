@@ -7,6 +7,8 @@ A trait is documented where its class is written::
 
 Python throws such strings away, so they are read from the source when help is asked for, and only then. Options that
 IPython and jupyter_client leave unexplained are explained here.
+
+Each option stands once, at the class that brings it, and ours come before those of the libraries.
 """
 
 from __future__ import annotations
@@ -16,14 +18,32 @@ import importlib
 import inspect
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from traitlets.config import Configurable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["attribute_docs", "fill_in_help", "parts_of_ipython"]
+    from traitlets import TraitType
+
+__all__ = ["CLASS_OPTIONS", "OPTIONS", "attribute_docs", "class_help", "fill_in_help", "parts_of_ipython"]
+
+OPTIONS = """
+Each of these is short for an option of a class, which stands after "Equivalent to".
+async-kernel --help-all describes all options of all classes.
+"""
+
+CLASS_OPTIONS = """
+Each option of a class is set by its full name:
+
+    --Class.option=value
+
+A list is given item by item, by the option again and again; a dictionary by items
+key=value. Configuration files say c.Class.option = value, with any value of Python.
+An option goes to all classes that are made of its class, too: these have it in
+parentheses behind their name.
+"""
 
 _PARTS_OF_IPYTHON = (
     "IPython.core.completer.IPCompleter",
@@ -80,6 +100,29 @@ def parts_of_ipython() -> list[type[Configurable]]:
         if part.class_own_traits(config=True):
             parts.append(part)
     return parts
+
+
+def class_help(classes: Iterable[type[Configurable]]) -> Iterator[str]:
+    """The options of classes, each where it comes from."""
+    listed = list(classes)
+    for cls in sorted(listed, key=lambda cls: not cls.__module__.startswith("async_kernel.")):
+        own = [
+            trait
+            for _, trait in sorted(cls.class_traits(config=True).items())
+            if not any(_brings(other, cls, trait) for other in listed)
+        ]
+        if own:
+            above = [each for each in cls.__mro__[1:] if each in listed]
+            nearest = [each for each in above if sum(issubclass(other, each) for other in above) == 1]
+            parents = ", ".join(each.__name__ for each in nearest)
+            title = f"{cls.__name__}({parents}) options" if parents else f"{cls.__name__} options"
+            yield from (title, "-" * len(title), *map(cls.class_get_trait_help, own), "")
+
+
+def _brings(other: type[Configurable], cls: type[Configurable], trait: TraitType[Any, Any]) -> bool:
+    """Whether another class is where ``cls`` has a trait from."""
+    inherited = other is not cls and issubclass(cls, other) and trait.name in other.class_traits(config=True)
+    return inherited and trait.this_class is not cls
 
 
 def fill_in_help(classes: Iterable[type[Configurable]]) -> None:

@@ -51,9 +51,9 @@ class IPApp(ZMQInterface[T_shell_co], BaseIPythonApplication, InteractiveShellAp
     }
     flags: ClassVar[dict[Any, Any]] = {
         **ZMQInterface.flags,
+        **cast("dict[Any, Any]", _shell_flags),
         "automagic": ({"InteractiveShell": {"automagic": True}}, "Call magics without the leading %."),
         "no-automagic": ({"InteractiveShell": {"automagic": False}}, "Call magics with the leading % only."),
-        **cast("dict[Any, Any]", _shell_flags),
     }
 
     shell: IPShell[Any] | None = None

@@ -120,11 +120,24 @@ class StrictCommandLine(Application):
         from async_kernel.interface.help_text import fill_in_help, parts_of_ipython  # noqa: PLC0415 -- rarely wanted
 
         named: list[Any] = [getattr(self, name) for name in ("kernel_class", "shell_class")]
-        for cls in (*named, *parts_of_ipython()):
+        # Its own classes: traitlets made a list of them before the last were imported.
+        for cls in (*named, *type(self).classes, *parts_of_ipython()):
             if issubclass(cls, Configurable) and cls not in self.classes:
                 self.classes.append(cls)
         fill_in_help([type(self), *self.classes])
         super().print_help(classes)
+
+    def emit_help(self, classes: bool = False) -> Generator[str]:
+        """The lines of the help."""
+        from async_kernel.interface import help_text  # noqa: PLC0415 -- as above
+
+        self.option_description = help_text.OPTIONS
+        yield from self.emit_description()
+        yield from self.emit_options_help()
+        if classes:
+            yield from ("Class options", "=============", *help_text.CLASS_OPTIONS.strip().splitlines(), "")
+            yield from help_text.class_help(self._classes_with_config_traits())
+        yield from self.emit_help_epilogue(classes)
 
     def _classes_with_config_traits(self, classes: Any = None) -> Generator[Any]:
         """The classes to be configured, without those that only stand between a class and its parent."""

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-__all__ = ["DictValueLiteralEval"]
+__all__ = ["ChoiceEnum", "DictValueLiteralEval"]
 
 
 if TYPE_CHECKING:
     Dict = traitlets.Dict[Any, Any]
 else:
     Dict = traitlets.Dict  # not generic at run time
+
+
+class ChoiceEnum(traitlets.UseEnum):
+    """One of the values of an Enum, said in help by what a user writes."""
+
+    def default_value_repr(self) -> str:
+        """The default for help."""
+        return repr(getattr(self.default_value, "value", self.default_value))
 
 
 class DictValueLiteralEval(Dict):

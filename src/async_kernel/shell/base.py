@@ -54,7 +54,7 @@ class BaseShell(HasInterface[T_interface_co], LoggingConfigurable, Generic[T_int
     watchdog: CFloat[float, Any] = CFloat(1.0).tag(config=True)
     "Seconds that a concurrent cell or a comm's callback may keep the loop from others before it is said; 0: never."
     watch_main_cells: Bool[bool, bool | int] = Bool(False).tag(config=True)
-    "Also say it of cells that run alone in the main shell; in a program that embeds the kernel it is always said."
+    "Have the watchdog also name cells that run alone in the main shell; in a program with a kernel it always does."
     report_leftovers: Bool[bool, bool | int] = Bool(True).tag(config=True)
     "Say at the end of a cell which background tasks and threads that it started still run."
 
