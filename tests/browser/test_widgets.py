@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,3 +123,34 @@ def test_interactive_plots(open_notebook: Callable[..., Page], front_end: Any) -
     page.run(2)
     page.until(lambda: page.panel(drawn) != before, "the second line in the figure")
     page.screenshot(f"ipympl-{front_end}")
+
+
+DEEP = """
+const roots = (node) => [...(node.shadowRoot ? node.shadowRoot.children : []), ...node.children];
+const below = (node) => [node, ...roots(node).flatMap(below)];
+const all = below(panel.content.widgets[arguments[0]].node.querySelector('.jp-Cell-outputWrapper'));
+"""
+"""All elements below a cell, also those in roots of their own, in which bokeh draws."""
+
+
+def test_panel_follows_its_slider_both_ways(open_notebook: Callable[..., Page], front_end: Any) -> None:
+    page = open_notebook(
+        "import panel\npanel.extension(inline=True)",
+        "slider = panel.widgets.IntSlider(end=9)\n"
+        "panel.Row(slider, panel.bind(lambda n: f'the square is {n**2}', slider))",
+        "slider.value = 5",
+        front_end=front_end,
+    )
+
+    def wait(text: str) -> None:
+        found = "return all.some((node) => node.childElementCount === 0 && node.textContent.includes(arguments[1]))"
+        page.until(lambda: page.panel(DEEP + found, 1, text), f"{text!r} below the cell")
+
+    page.run(0, 1)
+    wait("the square is 0")
+    page.panel(DEEP + "all.find((node) => node.className === 'noUi-handle noUi-handle-lower').focus()", 1)
+    ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
+    wait("the square is 1")
+    page.run(2)
+    wait("the square is 25")
+    page.screenshot(f"panel-{front_end}")

@@ -19,6 +19,7 @@ NEEDS = {
     "test_euporie.py": ("euporie",),
     "test_farther.py": ("distributed", "ipyparallel"),
     "test_gateway.py": ("kernel_gateway", "jupyter_server"),
+    "test_libraries.py": ("bokeh", "line_profiler", "nest_asyncio", "numba", "plotly"),
     "test_qtconsole.py": ("qtconsole", "PySide6"),
 }
 
