@@ -133,8 +133,8 @@ def test_what_the_package_imports_is_declared() -> None:
 
 def test_what_the_tests_import_is_declared() -> None:
     extras = project()["optional-dependencies"]
-    tests = [*project()["dependencies"], *extras["test"], *extras["browser"]]
-    brought = {"PIL", "numpy"}  # by matplotlib
+    tests = [*project()["dependencies"], *extras["test"], *extras["browser"], *extras["ecosystem"]]
+    brought = {"PIL", "numpy", "executing", "qtpy", "websocket"}  # by matplotlib, stack-data, qtconsole, jupyter-server
 
     assert undeclared(imported_names("tests") - OPTIONAL - brought, tests) == set()
 
