@@ -29,8 +29,8 @@ __all__ = ["FrontEnd", "Page"]
 FrontEnd = Literal["lab", "notebook"]
 
 SECONDS = 1.0
-PATIENCE = 30 * SECONDS
-"""Far more than anything here takes; reaching it is a failure."""
+PATIENCE = 90 * SECONDS
+"""Until something is taken for never to come. With eight busy programs for each core JupyterLab needed 30 to open."""
 
 PANEL = """
 const app = window.jupyterapp;
