@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import enum
 import shlex
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ __all__ = [
     "CallerCreateOptions",
     "Channel",
     "Content",
+    "DebugMessage",
     "ExecuteContent",
+    "HandlerType",
     "Header",
     "Hosts",
     "Job",
@@ -232,6 +235,9 @@ class MsgType(enum.StrEnum):
 Content = dict[str, Any]
 """The content of a message; a reply's may carry ``buffers`` beside its JSON."""
 
+DebugMessage = dict[str, Any]
+"""A message of the Debug Adapter Protocol, as debug_request and debug_reply carry it."""
+
 StreamName = Literal["stdout", "stderr"]
 
 
@@ -270,6 +276,10 @@ class Job(TypedDict):
     msg: Message
     ident: bytes | list[bytes]
     received_time: float
+
+
+HandlerType = Callable[[Job], Awaitable[Content | None]]
+"""What serves a request: the content of its reply, or None for no reply."""
 
 
 class ExecuteContent(TypedDict):
