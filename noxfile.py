@@ -185,7 +185,7 @@ def ecosystem(session: nox.Session) -> None:
 
 @nox.session
 def torture(session: nox.Session) -> None:
-    """Prove in the long form that nothing is lost and nobody gets in; an hour, or less with ``-- --scale=0.1``.
+    """Prove in the long form that nothing is lost and nobody gets in; two hours, or minutes with ``-- --scale=0.1``.
 
     Prints a table of figures, and draws the leak run to docs/pictures/leaks.svg. Other arguments are pytest's.
     """

@@ -112,7 +112,7 @@ def test_live_subscribers_get_all_output(start: Callable[..., KernelProcess], ou
         readers.append((kind, process, ours_))
     try:
         for _, _, connection in readers:
-            assert connection.poll(60)
+            assert connection.poll(600)
             assert connection.recv() == "welcome"
         lines = OUTPUT * MEGABYTE // len(LINE.format(0))
         memory, most = psutil.Process(kernel.pid), 0
