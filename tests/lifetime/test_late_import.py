@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -82,3 +84,50 @@ def test_other_threads_find_no_more_than_before(found: Path) -> None:
         "thread.start()\nthread.join()\n"
     )
     assert late_import("late_pear").seen == [None]
+
+
+TAKING_ALL = """
+import os, resource
+from contextlib import nullcontext
+from async_kernel.lifetime.late_import import descriptor_kept, late_import
+
+def take_all():
+    try:
+        while True:
+            os.dup(0)
+    except OSError:
+        pass
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+with {context}():
+    take_all()
+    for name in ("late_pear", "late_plum"):
+        try:
+            print(late_import(name).__name__)
+        except (ImportError, OSError) as exc:
+            print(type(exc).__name__)
+    try:
+        os.dup(0)
+    except OSError:
+        print("none left")
+os.close(os.dup(0))
+print("given back")
+"""
+
+
+def said_without_descriptors(folder: Path, context: str) -> list[str]:
+    for name in ("late_pear", "late_plum"):
+        (folder / f"{name}.py").touch()
+    command = [sys.executable, "-c", TAKING_ALL.format(context=context)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout.splitlines()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors can be limited on POSIX")
+def test_one_is_lent_to_it_where_user_code_has_taken_all_descriptors(tmp_path: Path) -> None:
+    said = said_without_descriptors(tmp_path, "descriptor_kept")
+    assert said == ["late_pear", "late_plum", "none left", "given back"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors can be limited on POSIX")
+def test_without_that_one_nothing_could_be_imported(tmp_path: Path) -> None:
+    assert said_without_descriptors(tmp_path, "nullcontext") == ["OSError", "OSError", "none left"]

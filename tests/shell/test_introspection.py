@@ -47,6 +47,21 @@ async def test_what_makes_the_first_completion_slow_can_be_done_ahead(tmp_path: 
         assert session.shell.warm_up() == ()
 
 
+async def test_the_completer_is_made_when_it_is_first_wanted(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        assert "Completer" not in vars(session.shell)
+        await completed(session, "prin")
+        made = vars(session.shell)["Completer"]
+        assert (made.namespace is session.shell.user_ns, session.shell.Completer is made) == (True, True)
+        assert [each for each in session.shell.configurables if each is made] == [made]
+
+
+async def test_the_options_of_a_completer_that_nobody_wanted_yet_can_be_set(tmp_path: Path) -> None:
+    async with ip_session(tmp_path) as session:
+        await session.run("%config IPCompleter.use_jedi = False")
+        assert session.shell.Completer.use_jedi is False
+
+
 async def test_magics_are_completed(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         assert "%timeit" in (await completed(session, "%timei"))["matches"]

@@ -33,7 +33,7 @@ __all__ = [
 WRONG_OPTIONS = 2
 """The exit code for a wrong command line, by the convention of POSIX tools and argparse."""
 
-_BRING_CLASSES = ("async_kernel.shell.ipshell", "async_kernel.interface.session")
+_BRING_CLASSES = ("async_kernel.shell.ipshell", "async_kernel.interface.session", "IPython.core.completer")
 
 _EXTENSION_OPTIONS = ("extensions", "extra_extensions")
 

@@ -31,6 +31,7 @@ from async_kernel.interface.base import BaseInterface, T_shell_co
 from async_kernel.interface.connection import ConnectionFileMixin, make_runtime_dir, runtime_dir, says
 from async_kernel.interface.process import end_children, leave_threads, signals_handled, watch_parent, watch_signals
 from async_kernel.kernel.leftovers import what_will_not_end
+from async_kernel.lifetime.late_import import descriptor_kept
 from async_kernel.platforms.c_stdout import flush_c_stdout
 from async_kernel.platforms.ipc import TRANSPORTS
 from async_kernel.platforms.terminals import PIPES_CAN_BE_WAITED_FOR
@@ -304,6 +305,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
                 io.start_soon(watch_signals, signals, self.stop, self._signal_came)
         if not self._launched:
             return
+        stack.enter_context(descriptor_kept())
         parent = os.environ.get("JPY_PARENT_PID", "")
         if parent.isdigit() and int(parent) > 1:
             io.start_soon(watch_parent, int(parent), self.stop, self.log)

@@ -1,10 +1,13 @@
 """Modules that most kernels never need, imported when they are: whatever user code has done to ``sys.path`` by then.
 
-``sys.path`` itself is left alone: cells run meanwhile, and what they append to it must stay.
+``sys.path`` itself is left alone: cells run meanwhile, and what they append to it must stay. User code may also have
+taken all descriptors that its process gets from the system, without which no module can be read: a launched kernel
+keeps one (:func:`descriptor_kept`) and lends it to such an import.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextlib import contextmanager, suppress
@@ -17,10 +20,13 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-__all__ = ["late_import"]
+__all__ = ["descriptor_kept", "late_import"]
 
 _PATH = tuple(sys.path)
 """Where modules of the kernel are found: the search path at the start."""
+
+_kept: list[int] = []
+"""The descriptor, unless it is lent."""
 
 
 def late_import(name: str) -> Any:
@@ -32,8 +38,44 @@ def late_import(name: str) -> Any:
     module = sys.modules.get(name)
     if module is not None:
         return module
-    with _found_where_they_were():
+    with _found_where_they_were(), _descriptor_lent():
         return import_module(name)
+
+
+@contextmanager
+def descriptor_kept() -> Generator[None]:
+    """Keep a descriptor for imports while open. For a process that is the kernel's own."""
+    _keep()
+    try:
+        yield
+    finally:
+        _let_go()
+
+
+@contextmanager
+def _descriptor_lent() -> Generator[None]:
+    """Let there be one more while open, if one is kept. Two imports at once have that one together."""
+    if not _let_go():
+        yield
+        return
+    try:
+        yield
+    finally:
+        _keep()
+
+
+def _keep() -> None:
+    with suppress(OSError):  # there is none any more
+        _kept.append(os.open(os.devnull, os.O_RDONLY))
+
+
+def _let_go() -> bool:
+    """Whether there was one."""
+    try:
+        os.close(_kept.pop())
+    except (IndexError, OSError):
+        return False
+    return True
 
 
 class _Finder:

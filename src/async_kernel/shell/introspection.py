@@ -5,12 +5,14 @@ Plain functions over a shell, called in a helper thread, also while a cell runs.
 
 from __future__ import annotations
 
+import threading
 import warnings
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.completer import ProvisionalCompleterWarning, rectify_completions
 from IPython.utils.tokenutil import token_at_cursor
 
+from async_kernel.lifetime.late_import import late_import
 from async_kernel.shell.showing.json_ready import json_ready
 
 if TYPE_CHECKING:
@@ -19,15 +21,40 @@ if TYPE_CHECKING:
     from async_kernel.shell.ipshell import IPShell
     from async_kernel.typing import Content
 
-__all__ = ["complete", "history", "inspect", "is_complete", "take_back_filter"]
+__all__ = ["HasCompleter", "complete", "history", "inspect", "is_complete", "take_back_filter"]
 
-_ALLOWED = ("ignore", None, ProvisionalCompleterWarning, None, 0)
+_making = threading.Lock()
+
+_filters: list[Any] = []
+"""What :func:`complete` has put before the process's warning filters."""
+
+
+class HasCompleter:
+    """The part of a shell that has IPython's completer, made when it is first wanted.
+
+    Most kernels of scripts and tests never complete; with the modules that it needs it takes 5 ms of a start and half a
+    megabyte.
+    """
+
+    def init_completer(self) -> None:
+        """Nothing yet."""
+
+    @cached_property
+    def Completer(self) -> Any:  # noqa: N802 -- IPython's name
+        """What completes; any thread may be the first that wants it."""
+        with _making:
+            if "Completer" not in vars(self):
+                late_import("IPython.core.completerlib")  # which imports the other one
+                base: Any = super()
+                base.init_completer()  # sets this very attribute
+            return vars(self)["Completer"]
 
 
 def complete(shell: IPShell[Any], code: str, cursor_pos: int) -> Content:
     """The content of a complete_reply."""
-    _allow_completer()
-    found = list(rectify_completions(code, shell.Completer.completions(code, cursor_pos)))
+    completer, module = shell.Completer, late_import("IPython.core.completer")
+    _allow(module.ProvisionalCompleterWarning)
+    found: list[Completion] = list(module.rectify_completions(code, completer.completions(code, cursor_pos)))
     return {
         "status": "ok",
         "matches": [completion.text for completion in found],
@@ -37,20 +64,24 @@ def complete(shell: IPShell[Any], code: str, cursor_pos: int) -> Content:
     }
 
 
-def _allow_completer() -> None:
+def _allow(warning: type[Warning]) -> None:
     """Ignore the warning that IPython makes an error, so that whoever uses the completer allows it on purpose.
 
     The filter stays: one that is there only for each use would be taken back in this thread from under a cell that
     changes the process's filters in another.
     """
-    if _ALLOWED not in warnings.filters[:1]:
-        warnings.filterwarnings("ignore", category=ProvisionalCompleterWarning)
+    ignored = ("ignore", None, warning, None, 0)
+    if ignored not in warnings.filters[:1]:
+        warnings.filterwarnings("ignore", category=warning)
+        _filters[:] = [ignored]
 
 
 def take_back_filter() -> None:
     """Undo what :func:`complete` has done to the process's warning filters."""
-    if _ALLOWED in warnings.filters:
-        cast("list[Any]", warnings.filters).remove(_ALLOWED)
+    while _filters:
+        ignored = _filters.pop()
+        if ignored in warnings.filters:
+            cast("list[Any]", warnings.filters).remove(ignored)
 
 
 def _described(completion: Completion) -> Content:

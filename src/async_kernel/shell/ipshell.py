@@ -58,7 +58,9 @@ if TYPE_CHECKING:
 __all__ = ["IPShell"]
 
 
-class IPShell(BaseShell[T_interface_co], RunsCommands, ShowsErrors, RunsCode):
+class IPShell(
+    BaseShell[T_interface_co], introspection.HasCompleter, RunsCommands, ShowsErrors, RunsCode, InteractiveShell
+):
     """Runs Python with IPython.
 
     Args:

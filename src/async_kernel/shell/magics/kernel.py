@@ -46,6 +46,7 @@ class KernelMagics(Magics):
         offer_inline_config(self.shell, name)
         from IPython.core.magics.config import ConfigMagics  # noqa: PLC0415 -- only now
 
+        _ = self.shell.Completer  # it has options, too, and is made when it is wanted
         configured: Any = ConfigMagics(self.shell)
         return configured.magics["line"]["config"](f"{name}{dot}{rest}")
 
