@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["CellHistory"]
 
 _BURST_S = 1.0  # a disk commit for every cell of a notebook that runs through would cost more than the cells
+_FIRST_S = 0.05  # the first line opens the file: that shall not take the processor from the cell whose line it is
 _LOCKED_S = 2.0  # how long another process may hold the database before this one gives up for now
 _CORRUPT = ("not a database", "malformed", "no such table", "has no column")
 
@@ -86,16 +87,22 @@ class CellHistory(HistoryManager):
             self._idle = True
             stop = False if self._lines else self._signals.get()
             self._idle = False
-            if stop:
+            if stop or self._stops_within(_FIRST_S):
                 return
             self.writeout_cache()
-            until = time.monotonic() + _BURST_S
-            while (left := until - time.monotonic()) > 0:
-                try:
-                    if self._signals.get(timeout=left):
-                        return
-                except queue.Empty:
-                    break
+            if self._stops_within(_BURST_S):
+                return
+
+    def _stops_within(self, seconds: float) -> bool:
+        """Let lines gather; whether the thread is to stop meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            try:
+                if self._signals.get(timeout=left):
+                    return True
+            except queue.Empty:
+                break
+        return False
 
     def _remember(self, statement: str, *values: Any) -> None:
         """Queue a line for the writer: no lock, since an interrupt may strike here."""
