@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from async_kernel.common import LAUNCHED_BY_DEBUGPY
@@ -208,7 +208,8 @@ def redirect_output(msg_id: str | None) -> Generator[None]:
         if request is None:
             msg = "Output outside a cell cannot be given to a message."
             raise LookupError(msg)
-        request = replace(request, header=cast("Any", {**request.header, "msg_id": msg_id}))
+        request = copy(request)
+        request.header = cast("Any", {**request.header, "msg_id": msg_id})
     else:
         request = None
     token, nobody = current_request.set(request), for_nobody.set(request is None)

@@ -8,7 +8,6 @@ Needs neither zmq nor trio: a browser has none. How ``send`` is called: :mod:`as
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -143,7 +142,6 @@ class CallableInterface(BaseInterface[T_shell_co]):
             metadata=_object(message.get("metadata") or {}, "the metadata of a message"),
             content=_object(message.get("content") or {}, "the content of a message"),
             buffers=[bytes(buffer) for buffer in buffers or ()],
-            received=time.monotonic(),
         )
         self.kernel.submit(request)
 

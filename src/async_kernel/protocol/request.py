@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Request", "current_request", "for_nobody"]
 
 
-@dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)
 class Request:
     """A parsed request.
 
@@ -40,23 +38,49 @@ class Request:
         captured: whether the client collects what belongs to it somewhere: then errors go there, too.
     """
 
-    channel: Channel
-    header: Header
-    parent_header: dict[str, Any]
-    metadata: dict[str, Any]
-    content: Content
-    identity: Sequence[bytes] = ()
-    buffers: Sequence[bytes | bytearray | memoryview] = ()
-    received: float = field(default_factory=time.monotonic)
-    maker: Request | None = None
-    captured: bool = False
-    beside: bool = False
-    ended: bool = False
-    has_started: bool = False
-    shell_id: str | None = field(init=False)
+    __slots__ = (
+        "__weakref__",
+        "beside",
+        "buffers",
+        "captured",
+        "channel",
+        "content",
+        "ended",
+        "has_started",
+        "header",
+        "identity",
+        "maker",
+        "metadata",
+        "parent_header",
+        "received",
+        "shell_id",
+    )
 
-    def __post_init__(self) -> None:
-        self.shell_id = self.header.get("subshell_id")
+    def __init__(
+        self,
+        *,
+        channel: Channel,
+        header: Header,
+        parent_header: dict[str, Any],
+        metadata: dict[str, Any],
+        content: Content,
+        identity: Sequence[bytes] = (),
+        buffers: Sequence[bytes | bytearray | memoryview] = (),
+    ) -> None:
+        self.channel = channel
+        self.header = header
+        self.parent_header = parent_header
+        self.metadata = metadata
+        self.content = content
+        self.identity = identity
+        self.buffers = buffers
+        self.received = time.monotonic()
+        self.maker: Request | None = None
+        self.captured = False
+        self.beside = False
+        self.ended = False
+        self.has_started = False
+        self.shell_id = header.get("subshell_id")
 
     @property
     def msg_id(self) -> str:

@@ -3,6 +3,8 @@
 IPython declares few of its types, so a checker finds nothing in what is inherited from it or called in it. Here are
 all its names that the shell uses, for the checker declared to be anything: what is ours stays checked, what is
 IPython's is covered by tests. Names that are expensive to import are imported where they are used.
+
+``ShellPart`` is what a part of IPShell's class inherits from: it stands for IPython's shell, which is beside it there.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     InteractiveShell = _OfIPython
     Magics = _OfIPython
     PayloadManager = _OfIPython
+    ShellPart = _OfIPython
 
     CapturingDisplayHook: Any
     ExecutionInfo: Any
@@ -72,6 +75,8 @@ else:
     from IPython.core.ultratb import AutoFormattedTB
     from IPython.display import display
 
+    ShellPart = object  # traitlets goes through all that a subclass of the shell has, which takes most of a millisecond
+
 __all__ = [
     "AutoFormattedTB",
     "BuiltinTrap",
@@ -87,6 +92,7 @@ __all__ = [
     "InteractiveShell",
     "Magics",
     "PayloadManager",
+    "ShellPart",
     "TransformerManager",
     "ZMQExitAutocall",
     "cell_magic",

@@ -17,7 +17,6 @@ import os
 import socket as sockets
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -64,7 +63,6 @@ class Ports(NamedTuple):
         return {f"{name}_port": port for name, port in self._asdict().items()}
 
 
-@dataclass(frozen=True, slots=True)
 class CurveKeys:
     """A CurveZMQ server key pair, Z85-encoded (40 bytes each).
 
@@ -72,15 +70,14 @@ class CurveKeys:
         CurveError: if one of them is no such key, or they do not belong together.
     """
 
-    public: bytes
-    secret: bytes
-
-    def __post_init__(self) -> None:
+    def __init__(self, public: bytes, secret: bytes) -> None:
+        self.public = public
+        self.secret = secret
         try:
-            public = zmq.curve_public(self.secret)
+            derived = zmq.curve_public(secret)
         except (ValueError, zmq.ZMQError):
-            public = b""
-        if public != self.public:
+            derived = b""
+        if derived != public:
             msg = (
                 "the CURVE keys are no pair: curve_publickey and curve_secretkey must come from one zmq.curve_keypair()"
             )

@@ -9,7 +9,6 @@ the cell does not touch it.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -48,7 +47,6 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
 
 
-@dataclass(slots=True, eq=False)
 class BackgroundTask(Task):
     """A task of the session nursery.
 
@@ -57,8 +55,14 @@ class BackgroundTask(Task):
         is_callback: whether a widget has called it, so that nobody is told when its cell ends first.
     """
 
-    on_error: OnError | None = None
-    is_callback: bool = False
+    __slots__ = ("is_callback", "on_error")
+
+    def __init__(
+        self, task_id: str, name: str, request: Request | None, token: LoopToken, *, on_error: OnError | None = None
+    ) -> None:
+        super().__init__(task_id, name, request, token)
+        self.on_error: OnError | None = on_error
+        self.is_callback = False
 
 
 class SessionNursery:

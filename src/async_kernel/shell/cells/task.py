@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -35,7 +34,6 @@ def new_id() -> str:
     return f"task-{next(_numbers)}"
 
 
-@dataclass(slots=True, eq=False)
 class Task:
     """A task that user code has started.
 
@@ -53,22 +51,36 @@ class Task:
         ended: whether its code has ended.
     """
 
-    id: str
-    name: str
-    request: Request | None
-    token: LoopToken
-    began: float = field(default_factory=time.monotonic)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    native: Any = None
-    cause: Cause | None = None
-    reason: str | None = None
-    noticed: bool = False
-    ended: bool = False
-    gate: Gate = field(init=False)
-    is_showing: bool = field(default=False, init=False)
+    __slots__ = (
+        "began",
+        "cause",
+        "ended",
+        "gate",
+        "id",
+        "is_showing",
+        "name",
+        "native",
+        "noticed",
+        "reason",
+        "request",
+        "scope",
+        "token",
+    )
 
-    def __post_init__(self) -> None:
-        self.gate = Gate(self.token.thread_id)
+    def __init__(self, task_id: str, name: str, request: Request | None, token: LoopToken) -> None:
+        self.id = task_id
+        self.name = name
+        self.request = request
+        self.token = token
+        self.began = time.monotonic()
+        self.scope = anyio.CancelScope()
+        self.native: Any = None
+        self.cause: Cause | None = None
+        self.reason: str | None = None
+        self.noticed = False
+        self.ended = False
+        self.gate = Gate(token.thread_id)
+        self.is_showing = False
 
     @property
     def state(self) -> Literal["queued", "awaiting", "blocking", "ended"]:

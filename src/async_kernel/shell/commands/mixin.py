@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.utils.text import LSString, SList
 
 from async_kernel.platforms.commands import HAVE_SESSIONS
-from async_kernel.shell.ipython import InteractiveShell
+from async_kernel.shell.ipython import ShellPart
 from async_kernel.shell.running.runs import AwaitedMagic
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["RunsCommands"]
 
 
-class RunsCommands(InteractiveShell):
+class RunsCommands(ShellPart):
     """How a kernel's shell runs system commands; on Windows as IPython does."""
 
     def system(self, cmd: str) -> None:

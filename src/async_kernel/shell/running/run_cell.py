@@ -27,7 +27,7 @@ from async_kernel.shell.ipython import (
     CapturingDisplayHook,
     ExecutionInfo,
     ExecutionResult,
-    InteractiveShell,
+    ShellPart,
     configured_script_magics,
 )
 from async_kernel.shell.running.compiling import AWAITED_CALLS, await_magics, compile_nodes
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["RunsCode"]
 
 
-class RunsCode(InteractiveShell):
+class RunsCode(ShellPart):
     """How a kernel's shell runs code."""
 
     execution_count: Any

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["AwaitedMagic", "Run", "current_run", "may_wait", "waited_for"]
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
 class Run:
     """A run of a piece of code.
 
@@ -36,16 +34,32 @@ class Run:
         payloads: what the reply asks the client to do.
     """
 
-    number: int
-    result: Any
-    silent: bool = False
-    store: bool = False
-    empty: bool = False
-    may_await: bool = True
-    source: str = ""
-    shows_result: bool | None = None
-    error: Content | None = None
-    payloads: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    __slots__ = (
+        "empty",
+        "error",
+        "may_await",
+        "number",
+        "payloads",
+        "result",
+        "shows_result",
+        "silent",
+        "source",
+        "store",
+    )
+
+    def __init__(
+        self, *, number: int, result: Any, silent: bool = False, store: bool = False, empty: bool = False
+    ) -> None:
+        self.number = number
+        self.result = result
+        self.silent = silent
+        self.store = store
+        self.empty = empty
+        self.may_await = True
+        self.source = ""
+        self.shows_result: bool | None = None
+        self.error: Content | None = None
+        self.payloads: list[dict[str, Any]] = []
 
 
 current_run: ContextVar[Run | None] = ContextVar("async_kernel_current_run", default=None)

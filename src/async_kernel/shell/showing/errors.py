@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from async_kernel.protocol.errors import error_content
-from async_kernel.shell.ipython import InteractiveShell
+from async_kernel.shell.ipython import ShellPart
 from async_kernel.shell.running.runs import current_run
 from async_kernel.shell.showing.traceback import CellTB, trim
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ShowsErrors"]
 
 
-class ShowsErrors(InteractiveShell):
+class ShowsErrors(ShellPart):
     """How a kernel's shell shows errors."""
 
     InteractiveTB: CellTB

@@ -19,7 +19,6 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -35,13 +34,13 @@ _HELPERS = "matplotlib._pylab_helpers"
 _INLINE = "matplotlib_inline.backend_inline"
 
 
-@dataclass
 class _Figures:
     """The figures of one table, and what the inline backend remembers of them."""
 
-    figs: OrderedDict[Any, Any] = field(default_factory=OrderedDict[Any, Any])
-    to_draw: list[Any] = field(default_factory=list[Any])
-    draw_called: bool = False
+    def __init__(self) -> None:
+        self.figs: OrderedDict[Any, Any] = OrderedDict()
+        self.to_draw: list[Any] = []
+        self.draw_called = False
 
 
 class _Tables:
