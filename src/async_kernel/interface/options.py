@@ -103,6 +103,7 @@ class StrictCommandLine(Application):
     """An application whose command line is read strictly, and whose help leaves nothing out."""
 
     classes: Any
+    option_description: Any
 
     def flatten_flags(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Leave options to the classes that they name: a subclass that is only defined must not get them instead."""
