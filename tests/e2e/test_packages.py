@@ -108,9 +108,10 @@ def test_pip_installs_into_the_environment_of_the_kernel(
 def test_uv_beside_all_environments_installs_into_that_of_the_kernel(
     start_there: Callable[..., Client], environment: Path, wheel: Path, tmp_path: Path
 ) -> None:
-    if shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}") is None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if shutil.which("uv", path=path) is None:
         pytest.skip("uv is neither installed here nor on the PATH")
-    client = start_there(UV_CACHE_DIR=str(tmp_path / "cache"))
+    client = start_there(UV_CACHE_DIR=str(tmp_path / "cache"), PATH=path)
     client.run(without("uv"))  # not as a module
     installed = client.run(f"%uv pip install --offline --no-deps {wheel}")
     assert "pear-tree==1.0" in installed.stdout + installed.stderr
