@@ -280,10 +280,12 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
         self.closing_begins()  # last: it cuts cells short, and one of them may be the caller
 
     def _cancel_root(self) -> None:
-        if self._root is not None:
+        if self._root is None:
+            return
+        if "kernel" in vars(self):  # else it never came so far, and none must be made now: the slot may be free again
             # Before the cancellation of everything reaches cells: what interrupts them would find them cleaning up.
             self.kernel.close_lanes()
-            self._root.cancel()
+        self._root.cancel()
 
     def _release(self, failure: BaseException | None = None) -> None:
         self._environ.close()
