@@ -20,7 +20,7 @@ from async_kernel.shell.cells.gate import BLOCKS_S, SETTLED_S, Gate
 from async_kernel.shell.cells.interrupts import Interrupter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
 
 def gate_here() -> Gate:
@@ -216,6 +216,70 @@ async def test_a_nursery_is_not_struck_in_the_middle_of_its_closing() -> None:
 
     [error] = await struck_asleep(code)
     assert isinstance(error, KeyboardInterrupt)
+
+
+class Noting:
+    """A context manager in user code that notes its end, in two lines."""
+
+    def __init__(self, ended: list[str]) -> None:
+        self.ended = ended
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exc: object) -> None:
+        name = type(self).__name__
+        self.ended.append(name)
+
+
+@contextlib.contextmanager
+def noting(ended: list[str]) -> Generator[None]:
+    try:
+        yield
+    finally:
+        name = "generator"
+        ended.append(name)
+
+
+@pytest.mark.trio
+async def test_a_block_is_left_before_the_strike() -> None:
+    ended: list[str] = []
+
+    async def in_blocks(wake: trio.Event) -> None:
+        with Noting(ended), noting(ended), trio.CancelScope(shield=True):
+            try:
+                await wake.wait()
+            finally:
+                ended.append("finally")
+
+    async def code(gate: Gate, wake: trio.Event) -> None:
+        await in_blocks(wake)
+        ended.append("the next line")
+
+    [error] = await struck_asleep(code)
+    assert isinstance(error, KeyboardInterrupt)
+    assert ended == ["finally", "generator", "Noting"]
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("way", ["return", "continue", "break"])
+async def test_a_block_that_is_left_by_a_jump_is_left_before_the_strike(way: str) -> None:
+    ended: list[str] = []
+
+    async def code(gate: Gate, wake: trio.Event) -> None:
+        for _ in range(2):
+            async with contextlib.AsyncExitStack() as stack:
+                stack.callback(ended.append, way)
+                await wake.wait()
+                if way == "return":
+                    return
+                if way == "continue":
+                    continue
+                break
+        ended.append("the next line")
+
+    [error] = await struck_asleep(code)
+    assert isinstance(error, KeyboardInterrupt)
+    assert ended == [way]
 
 
 @pytest.mark.trio

@@ -11,6 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from async_kernel.shell.cells.cancellation import is_cancellation
+from async_kernel.shell.cells.late_interrupt import LateInterrupt
 from async_kernel.shell.cells.machinery import is_library, keeps_scopes
 
 if TYPE_CHECKING:
@@ -25,47 +26,6 @@ one comes to its next await by itself, and may be entering or leaving a scope at
 
 SETTLED_S = 0.3
 """Seconds after which a step is struck wherever it is: an async library, too, can be what blocks (``asyncio.run``)."""
-
-
-class LateInterrupt:
-    """Raises KeyboardInterrupt in the user's code when that goes on: at its first line after what it awaited.
-
-    A trace function, set for one step. Libraries are left alone: they may be in the middle of entering or leaving a
-    scope. When what was awaited raises a cancellation, that says the same.
-
-    Attributes:
-        done: it was raised, or need not be any more.
-    """
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._before: Any = None
-        self._traced: list[tuple[types.FrameType, Any]] = []
-        self.done: bool = False
-
-    def install(self) -> None:
-        self._before = sys.gettrace()
-        sys.settrace(self._entered)
-
-    def remove(self) -> None:
-        sys.settrace(self._before)
-        for frame, before in self._traced:
-            frame.f_trace = before
-        self._traced.clear()
-
-    def _entered(self, frame: types.FrameType, event: str, arg: Any) -> Any:
-        if self.done or is_library(frame.f_code.co_filename):
-            return None
-        self._traced.append((frame, frame.f_trace))
-        return self._goes_on
-
-    def _goes_on(self, frame: types.FrameType, event: str, arg: Any) -> Any:
-        if event == "exception" and is_cancellation(arg[1]):
-            self.done = True
-        if event == "line" and not self.done and not self._gate.sealed:
-            self.done = True
-            raise KeyboardInterrupt
-        return self._goes_on
 
 
 class Gate:
