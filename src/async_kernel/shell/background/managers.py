@@ -129,9 +129,12 @@ class OpenManagers:
         """Leave one; see :meth:`~async_kernel.shell.background.session.Session.exit`."""
         for hosted in reversed(self._hosted):
             if hosted.manager is manager:
-                self._hosted.remove(hosted)
                 hosted.leave.set_result(None)
-                await hosted.left.wait()
+                try:
+                    await hosted.left.wait()
+                finally:
+                    if hosted.left.done():  # otherwise nobody waits for it any more, and the session's end must
+                        self._hosted.remove(hosted)
                 return
         msg = f"{manager!r} is not open in this session: it was never entered, or it was left"
         raise ValueError(msg)

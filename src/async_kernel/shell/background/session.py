@@ -21,6 +21,7 @@ from async_kernel.protocol.request import current_request
 from async_kernel.shell.background.managers import OpenManagers
 from async_kernel.shell.cells.cancellation import without
 from async_kernel.shell.cells.cell import current_cell
+from async_kernel.shell.cells.foreign import ForeignTask
 from async_kernel.shell.cells.task import Task, check_function, name_of, new_id
 from async_kernel.shell.showing.figures import show_left
 
@@ -72,14 +73,24 @@ class SessionNursery:
         token: the loop that its tasks run in.
     """
 
-    def __init__(self, session: Session, group: TaskGroup, token: LoopToken) -> None:
+    def __init__(self, session: Session, token: LoopToken) -> None:
         self._session = session
-        self._group = group
+        self._group: TaskGroup
         self.token = token
+
+    async def run(self, *, task_status: TaskStatus[None]) -> None:
+        """Be the owner of the tasks, until cancelled; whoever only cancels ``cancel_scope`` finds it usable again."""
+        is_first = True
+        while True:
+            async with anyio.create_task_group() as self._group:
+                if is_first:
+                    task_status.started()
+                    is_first = False
+                await anyio.sleep_forever()
 
     @property
     def cancel_scope(self) -> anyio.CancelScope:
-        """Cancelling it ends every background task, and the nursery."""
+        """Cancelling it ends the background tasks that there are; those started afterwards have another."""
         return self._group.cancel_scope
 
     def start_soon(
@@ -204,10 +215,6 @@ class SessionNursery:
             return self._session.failed(error, task) == "restart" and task.cause is None
         return False
 
-    def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
-        """Start a task that answers for its own errors: ``fn`` lets none out but cancellations."""
-        self._group.start_soon(cast("Callable[[], Coroutine[Any, Any, object]]", fn))
-
 
 class _Status:
     """Remembers whether ``started`` was called."""
@@ -244,6 +251,7 @@ class Session:
     """
 
     nursery: SessionNursery
+    _hosts: TaskGroup
 
     def __init__(self, report: Callable[[BaseException, Request | None], object]) -> None:
         self.tasks: dict[str, BackgroundTask] = {}
@@ -264,14 +272,15 @@ class Session:
             report: called with the exception of a failed task and the request of the cell that started it.
         """
         self = cls(report)
-        async with anyio.create_task_group() as group:
-            self.nursery = SessionNursery(self, group, current_loop_token())
+        self.nursery = SessionNursery(self, current_loop_token())
+        async with anyio.create_task_group() as self._hosts:
+            await self._hosts.start(self.nursery.run)
             try:
                 yield self
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._managers.close()
-                group.cancel_scope.cancel()
+                self._hosts.cancel_scope.cancel()
 
     # -- tasks -------------------------------------------------------------------------------------------------
 
@@ -333,11 +342,18 @@ class Session:
             for sibling in list(self.tasks.values()):
                 if sibling is not task:
                     sibling.scope.cancel()
+            for foreign in self.foreign():
+                foreign.native.cancel()
         return mode
 
+    def foreign(self) -> list[ForeignTask]:
+        """The tasks that run past the nursery; from any thread."""
+        found = ((native, self.foreign_tasks.get(native)) for native in list(self.made_by))
+        return [ForeignTask(native, self.nursery.token, request) for native, request in found if request is not None]
+
     def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
-        """Start a task that answers for its own errors."""
-        self.nursery.start_host(fn)
+        """Start a task that answers for its own errors: ``fn`` lets none out but cancellations."""
+        self._hosts.start_soon(cast("Callable[[], Coroutine[Any, Any, object]]", fn))
 
     async def all_ended(self) -> None:
         """Wait until no background task runs; from any loop."""

@@ -1,0 +1,65 @@
+"""A task that a cell has started with asyncio itself, seen as one that can be stopped.
+
+There is no gate around its code. Whether it blocks its loop is seen by its coroutine; when it does, it is found on the
+stack of its thread and struck there, as the children of cells are (:mod:`async_kernel.shell.cells.children`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from async_kernel.shell.cells.gate import Gate
+from async_kernel.shell.cells.native import is_running
+
+if TYPE_CHECKING:
+    from async_kernel.lifetime.loop_token import LoopToken
+    from async_kernel.protocol.request import Request
+    from async_kernel.shell.cells.cell import Cause
+
+__all__ = ["ForeignTask"]
+
+
+@dataclass(slots=True, eq=False)
+class ForeignTask:
+    """A task of asyncio's.
+
+    Attributes:
+        native: the task.
+        token: the loop that it runs in.
+        request: of the cell that started it.
+        cause: why it was cut short, None if it was not.
+        reason: words that came with the cause.
+        noticed: whether the SIGINT handler has seen to an interrupt of it.
+        gate: never entered.
+    """
+
+    native: Any
+    token: LoopToken
+    request: Request | None
+    cause: Cause | None = None
+    reason: str | None = None
+    noticed: bool = False
+    gate: Gate = field(init=False)
+    is_showing: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.token.thread_id)
+
+    @property
+    def id(self) -> str:
+        """What it is called in the tree, and by ``%cancel``."""
+        return self.native.get_name()
+
+    @property
+    def state(self) -> Literal["awaiting", "blocking", "ended"]:
+        """What it does at this moment, seen from any thread."""
+        if self.native.done():
+            return "ended"
+        return "blocking" if is_running(self.native) else "awaiting"
+
+    def cut(self, cause: Cause, reason: str | None = None) -> None:
+        """Cancel it; from any thread. For one that blocks, see the interrupter. The first cause stands."""
+        if self.cause is None:
+            self.cause, self.reason = cause, reason
+        self.token.call_soon(self.native.cancel)
