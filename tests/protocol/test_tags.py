@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.tags import tag_text, tag_value, tags_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(
@@ -14,13 +18,19 @@ from async_kernel.protocol.tags import tag_text, tag_value, tags_in
         ({"tags": ["a", "b"]}, ["a", "b"]),
         ({"cell": {"tags": ["a"]}}, ["a"]),
         ({"tags": ["mine"], "cell": {"tags": ["not looked at"]}}, ["mine"]),
-        ({"tags": "a"}, []),
-        ({"tags": ["a", 1, None]}, ["a"]),
+        ({"tags": None, "cell": {"tags": ["a"]}}, ["a"]),
         ({"cell": "a"}, []),
     ],
 )
 def test_tags_are_found_where_clients_put_them(metadata: dict[str, Any], tags: list[str]) -> None:
     assert tags_in(metadata) == tags
+
+
+@pytest.mark.parametrize("tags", ["a", 1, {"a": 1}, ["a", 1], [None]])
+@pytest.mark.parametrize("wrap", [lambda tags: {"tags": tags}, lambda tags: {"cell": {"tags": tags}}])
+def test_tags_that_are_no_list_of_strings_are_refused(tags: object, wrap: Callable[[object], dict[str, Any]]) -> None:
+    with pytest.raises(RequestError, match="tags must be a list of strings"):
+        tags_in(wrap(tags))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from async_kernel.protocol.errors import RequestError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -20,11 +22,19 @@ _BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 
 def tags_in(metadata: Mapping[str, Any]) -> list[str]:
-    """The tags in the metadata of an execute_request; some clients put them there, others in its ``cell``."""
+    """The tags in the metadata of an execute_request; some clients put them there, others in its ``cell``.
+
+    Raises:
+        RequestError: if they are no list of strings. A cell that is to end after five seconds would run for hours.
+    """
     for holder in (metadata, metadata.get("cell")):
         tags: Any = holder.get("tags") if isinstance(holder, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        if isinstance(tags, list):
-            return [tag for tag in tags if isinstance(tag, str)]  # pyright: ignore[reportUnknownVariableType]
+        if tags is None:
+            continue
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):  # pyright: ignore[reportUnknownVariableType]
+            msg = f"the metadata has tags={tags!r}; tags must be a list of strings, such as ['task', 'timeout=5']"
+            raise RequestError(msg)
+        return tags  # pyright: ignore[reportUnknownVariableType]
     return []
 
 
