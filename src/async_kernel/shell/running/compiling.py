@@ -6,7 +6,7 @@ through the cell as it is written, and nothing of ``sys`` has to be replaced. Al
 
 Magics are called synchronously in the source that IPython makes of them. Some return an awaitable: those of
 :data:`AWAITED` always, those of :data:`AWAITING` when their own code awaits (``%time await x``), those that run a
-program, and the user's own that are async functions. Where the cell can wait, their calls are rewritten to do so, and
+program, and perhaps the user's own. Where the cell can wait, their calls are rewritten to do so, and
 those of system commands too.
 """
 
@@ -122,7 +122,7 @@ def await_magics(tree: ast.Module, is_async: Callable[[str, str], bool] = lambda
 
     Args:
         tree: the cell.
-        is_async: whether the magic of a kind (line, cell) and name is an async function.
+        is_async: whether the magic of a kind (line, cell) and name may return an awaitable.
     """
     return cast("ast.Module", _AwaitMagics(is_async).visit(tree))
 

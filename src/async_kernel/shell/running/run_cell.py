@@ -32,7 +32,7 @@ from async_kernel.shell.ipython import (
 )
 from async_kernel.shell.running.compiling import AWAITED_CALLS, await_magics, compile_nodes
 from async_kernel.shell.running.namespace import acting
-from async_kernel.shell.running.runs import AwaitedMagic, Run, current_run, waited_for
+from async_kernel.shell.running.runs import Run, current_run, waited_for
 from async_kernel.shell.showing.traceback import trim
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from async_kernel.shell.running.transforming import PlainPython
 
 __all__ = ["RunsCode"]
+
+_NOT_THE_USERS = ("IPython.", f"{__name__.partition('.')[0]}.")
+"""Where the magics are defined that say themselves when they return an awaitable."""
 
 
 class RunsCode(ShellPart):
@@ -295,23 +298,28 @@ class RunsCode(ShellPart):
 
     def run_line_magic_soon(self, magic_name: str, line: str) -> Any:
         """Call a magic in the code of a cell that waits for it, as above."""
-        with waited_for():
+        with nullcontext() if self._is_users_magic("line", magic_name) else waited_for():
             return self.run_line_magic(magic_name, line, _stack_depth=2)
 
     def run_cell_magic_soon(self, magic_name: str, line: str, cell: str) -> Any:
         """The same with a cell magic."""
-        with waited_for():
+        with nullcontext() if self._is_users_magic("cell", magic_name) else waited_for():
             return self.run_cell_magic(magic_name, line, cell)
 
     async def wait_for_magic(self, value: Any) -> Any:
         """What a magic has to say in the end: called in the code of cells, as above."""
-        return await value if isinstance(value, AwaitedMagic) or inspect.iscoroutine(value) else value
+        return await value if inspect.isawaitable(value) else value
 
     def is_async_magic(self, kind: str, name: str) -> bool:
-        """Whether the magic of a kind (line, cell) and name is an async function of the user's, or runs a program."""
+        """Whether the magic of a kind (line, cell) and name may return an awaitable: users' own, those of programs."""
         if kind == "cell" and (name == "script" or name in configured_script_magics(self.config)):
             return True
-        return inspect.iscoroutinefunction(self.magics_manager.magics[kind].get(name))
+        return self._is_users_magic(kind, name)
+
+    def _is_users_magic(self, kind: str, name: str) -> bool:
+        """Whether it is of neither IPython's nor the kernel's; then what it calls does not expect an awaitable."""
+        magic: Any = self.magics_manager.magics[kind].get(name)
+        return magic is not None and not str(getattr(magic, "__module__", None)).startswith(_NOT_THE_USERS)
 
     # -- when it fails -----------------------------------------------------------------------------------------
 
