@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from async_kernel.kernel import questions
 from async_kernel.kernel.helper import HelperLane
 from tests.fakes import request
 from tests.kernel.test_kernel import running_kernel
@@ -92,14 +93,28 @@ async def test_a_completer_that_thinks_does_not_hold_up_the_other_questions() ->
         await wire.idle(asked)
 
 
-@pytest.mark.parametrize("msg_type", ["is_complete_request", "history_request", "comm_info_request"])
-async def test_a_question_of_a_person_warms_the_completer_up_once(msg_type: str) -> None:
-    content = {"code": "1"} if msg_type == "is_complete_request" else {"hist_access_type": "tail", "n": 1}
-    async with running_kernel() as (kernel, wire):
+PEOPLE = {
+    "is_complete_request": {"code": "1"},
+    "history_request": {"hist_access_type": "tail", "n": 1},
+    "comm_info_request": {},
+    "execute_request": {"code": "nothing", "allow_stdin": True},
+}
+
+
+@pytest.mark.parametrize("msg_type", PEOPLE)
+async def test_what_a_person_sends_warms_the_completer_up_once(msg_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing() -> None:
+        pass
+
+    monkeypatch.setattr(questions, "WARM_AFTER_S", 0.0)
+    content = PEOPLE[msg_type]
+    async with running_kernel(nothing=nothing) as (kernel, wire):
         threads: list[str] = []
-        kernel.shell.warm_up = lambda: [lambda: threads.append(threading.current_thread().name)]  # type: ignore[method-assign]
+        warmed = threading.Event()
+        kernel.shell.warm_up = lambda: [lambda: threads.append(threading.current_thread().name), warmed.set]  # type: ignore[method-assign]
         for _ in range(2):
             await wire.idle(_submitted(kernel, request(msg_type, **content)))
+        await anyio.to_thread.run_sync(warmed.wait)
         await wire.idle(_submitted(kernel, complete("a")))  # behind the warming up
 
         assert threads == ["completer"]
@@ -112,7 +127,11 @@ async def test_a_program_that_only_runs_cells_does_not_pay_for_the_completer() -
     async with running_kernel(nothing=nothing) as (kernel, wire):
         calls: list[int] = []
         kernel.shell.warm_up = lambda: [lambda: calls.append(1)]  # type: ignore[method-assign]
-        for each in (request("kernel_info_request"), request("execute_request", code="nothing"), complete("a")):
+        for each in (
+            request("kernel_info_request"),
+            request("execute_request", code="nothing", allow_stdin=False),
+            complete("a"),
+        ):
             await wire.idle(_submitted(kernel, each))
 
         assert calls == []
