@@ -97,11 +97,13 @@ async def test_what_cannot_be_started_is_refused_at_once(tmp_path: Path, where: 
         assert await session.value("session.tasks") == "{}"
 
 
-async def test_a_closed_nursery_keeps_no_task(tmp_path: Path) -> None:
+async def test_a_cancelled_nursery_is_there_again(tmp_path: Path) -> None:
+    values: list[str | None] = []
     async with begun(tmp_path) as session:
-        await session.run("nursery.cancel_scope.cancel()\nawait anyio.sleep(0)")
-        await session.run("nursery.start_soon(note)\nawait anyio.sleep(0)")
-        assert await session.value("session.tasks") == "{}"
+        await session.run("nursery.start_soon(anyio.sleep_forever)\nnursery.cancel_scope.cancel()")
+        await session.run("await session.all_ended()\nnursery.start_soon(note)\nawait session.all_ended()")
+        values.append(await session.value("len(ran), session.tasks"))
+    assert values == ["(1, {})"]  # here, for a kernel that was cancelled would have left the block above early
 
 
 async def test_a_child_started_in_a_thread_runs_in_the_cells_loop(tmp_path: Path) -> None:
@@ -114,6 +116,46 @@ async def test_a_child_started_in_a_thread_runs_in_the_cells_loop(tmp_path: Path
 
 
 # -- what happens when one fails ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_of_asyncios_that_fails_is_shown_also_if_it_is_held(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        started = await session.run(f"import asyncio\n{FAILS}held = asyncio.create_task(fails())")
+        await session.run("while not session.errors: await anyio.sleep(0)")
+        assert errors_of(session, started) == ["ValueError"]
+        assert (await session.run("await held")).reply["evalue"] == "no"
+        assert await session.value("len(session.errors)") == "1"
+
+
+AWAITED = {
+    "await": "try: await t\nexcept ValueError: pass",
+    "gather": "await asyncio.gather(t, return_exceptions=True)",
+    "wait": "await asyncio.wait([t])\nt.exception()",
+    "as_completed": "for each in asyncio.as_completed([t]):\n    try: await each\n    except ValueError: pass",
+}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("how", AWAITED)
+async def test_a_task_of_asyncios_that_somebody_waits_for_is_his(tmp_path: Path, how: str) -> None:
+    async with begun(tmp_path) as session:
+        ran = await session.run(f"import asyncio\n{FAILS}t = asyncio.create_task(fails())\n{AWAITED[how]}")
+        await session.run("for _ in range(9): await anyio.sleep(0)")
+        assert (ran.status, errors_of(session, ran)) == ("ok", [])
+        assert await session.value("session.errors") == "[]"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_tasks_of_asyncios_are_siblings_too(tmp_path: Path) -> None:
+    async with begun(tmp_path) as session:
+        await session.run(
+            f"import asyncio\n{FAILS}{WAITS}held = asyncio.create_task(waits('held'))\nawait anyio.sleep(0)"
+        )
+        await session.run("nursery.start_soon(fails, on_error='cancel_siblings')\nawait session.all_ended()")
+        await session.run("while not held.done(): await anyio.sleep(0)")
+        assert await session.value("ran") == "['fails', 'held']"
+
 
 FAILS = "async def fails():\n    ran.append('fails')\n    raise ValueError('no')\n"
 WAITS = (

@@ -1,7 +1,8 @@
 """``asyncio.create_task`` in cells: such tasks are supervised like those of the session nursery.
 
 They outlive their cell and end with the kernel, which cancels them and waits for them while their output can still be
-sent. One that fails, and whose exception nobody retrieves, is shown in the cell that started it.
+sent. One that fails while nobody waits for it is shown in the cell that started it: at once, also if a variable holds
+it. asyncio itself would speak of it only when that is gone.
 
 Asked of asyncio by a task factory and an exception handler of the loop, which are there as long as the session and
 hand on everything that was not started by a cell. Tasks of task groups have an owner already.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
 
 __all__ = ["supervised"]
+
+TURNS = 4
+"""Turns of the loop in which whoever waits for a task, be it through ``asyncio.wait``, takes its result."""
 
 _ANYIO = str(Path(anyio.__file__).parent)
 
@@ -62,6 +67,7 @@ async def supervised(
             if not _has_owner(coro):
                 started_by[task] = request
                 request.has_started = True
+                task.add_done_callback(partial(_look_soon, TURNS, partial(_tell, failed, request)))
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         task: Any = context.get("task") or context.get("future")
@@ -106,6 +112,25 @@ def _watch(loop: Any, note: Callable[[Any, Any], object]) -> Callable[[], object
 
     loop.create_task = noted
     return lambda: delattr(loop, "create_task")
+
+
+def _look_soon(turns: int, look: Callable[[asyncio.Task[Any]], object], task: asyncio.Task[Any]) -> None:
+    """Call ``look(task)`` some turns of the loop later."""
+    if turns:
+        task.get_loop().call_soon(_look_soon, turns - 1, look, task)
+    else:
+        look(task)
+
+
+def _tell(failed: Callable[[BaseException, Request | None], object], request: Request, task: asyncio.Task[Any]) -> None:
+    """Tell of the failure of a task for whose result nobody has asked."""
+    if not task.cancelled() and _is_unseen(task) and (exc := task.exception()) is not None:
+        failed(exc, request)
+
+
+def _is_unseen(task: asyncio.Task[Any]) -> bool:
+    """Whether it has failed, and nobody has asked for its exception, as asyncio sees it."""
+    return task._log_traceback  # noqa: SLF001 -- what is public counts as asking
 
 
 def _is_task(made: Any) -> bool:
