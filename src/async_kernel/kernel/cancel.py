@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from async_kernel.kernel.shell_lane import ShellLane
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.cell import Cell
-    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content
 
 __all__ = ["cancel", "cancel_any", "cancel_ids"]
@@ -57,11 +56,12 @@ def cancel_ids(
     Returns:
         ``cancelled``, a list of ``{"id", "kind", "state"}``, and ``unknown``, the ids that name nothing.
     """
-    cancelled: list[dict[str, str]] = []
+    cancelled: list[Content] = []
     unknown: list[str] = []
     for ids, find in ((msg_ids, _by_msg_id), (cell_ids, _by_cell_id)):
         for each in dict.fromkeys(ids):
-            found = [_cancel_cell(kernel, lane, cell, reason) for lane, cell in find(kernel, each)]
+            ends = [_cancel_cell(kernel, lane, request, reason) for lane, request in find(kernel, each)]
+            found = [cell for cell in ends if cell is not None]
             cancelled += found
             if not found:
                 unknown.append(each)
@@ -95,71 +95,61 @@ def cancel_any(kernel: Kernel[Any], ids: list[str], reason: str | None) -> Conte
     return answer
 
 
-Found = list[tuple["ShellLane", "Cell | Request"]]
+Found = list[tuple["ShellLane", "Request"]]
 
 
 def _by_msg_id(kernel: Kernel[Any], msg_id: str) -> Found:
-    return [(lane, cell) for lane, cell in _cells(kernel) if _request(cell).msg_id == msg_id]
+    return [(lane, request) for lane, request in _cells(kernel) if request.msg_id == msg_id]
 
 
 def _by_cell_id(kernel: Kernel[Any], cell_id: str) -> Found:
-    return [(lane, cell) for lane, cell in _cells(kernel) if _request(cell).metadata.get("cellId") == cell_id]
+    return [(lane, request) for lane, request in _cells(kernel) if request.metadata.get("cellId") == cell_id]
 
 
 def _cells(kernel: Kernel[Any]) -> Found:
-    """All cells: those that run, then the requests that wait."""
-    return [(lane, cell) for lane in kernel.lanes() for cell in (*list(lane.cells), *lane.waiting())]
+    """All cells, each once: those that wait, then those that have begun; what moves meanwhile is found there."""
+    found = [(request, lane) for lane in kernel.lanes() for request in _cells_of(lane)]
+    return [(lane, request) for request, lane in dict(found).items()]
 
 
-def _request(cell: Cell | Request) -> Request:
-    return getattr(cell, "request", cell)  # pyright: ignore[reportReturnType]
+def _cells_of(lane: ShellLane) -> list[Request]:
+    waiting = lane.waiting()
+    return list(dict.fromkeys([*waiting, *lane.begun()]))
 
 
-def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, cell: Cell | Request, reason: str | None) -> dict[str, str]:
-    request = _request(cell)
-    state = "queued"
-    if cell is request:
+def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, request: Request, reason: str | None) -> Content | None:
+    """Cancel a cell, whether it waits, is about to begin or runs; None if it has ended."""
+    state: str = "queued"
+    cell = _running(lane, request)
+    if cell is None:
+        request.aborted = ("cancel", reason)  # it reads this when it can be found
         if lane.withdraw(request):
             abort(kernel, request, cause="cancel", reason=reason)
-    else:
-        state = kernel.cut(lane, cell, "cancel", reason)  # pyright: ignore[reportArgumentType] -- a Cell
-    return {"id": request.msg_id, "kind": "cell", "state": state}
+        else:
+            cell = _running(lane, request)
+    if cell is not None:
+        state = kernel.cut(lane, cell, "cancel", reason)
+    elif request.ended:
+        state = "ended"
+    return None if state == "ended" else {"id": request.msg_id, "kind": "cell", "state": state}
 
 
-def _tasks(lane: ShellLane) -> list[Task]:
-    """The background tasks of a lane, and the children of its cells."""
-    if not lane.is_open:
-        return []
-    nurseries = [cell.children for cell in list(lane.cells) if cell.children is not None]
-    return [
-        task for tasks in (lane.session.tasks, *(each.tasks for each in nurseries)) for task in list(tasks.values())
-    ]
+def _running(lane: ShellLane, request: Request) -> Cell | None:
+    return next((cell for cell in list(lane.cells) if cell.request is request), None)
 
 
-def _cancel_by_task_id(kernel: Kernel[Any], task_id: str, reason: str | None) -> dict[str, str] | None:
+def _cancel_by_task_id(kernel: Kernel[Any], task_id: str, reason: str | None) -> Content | None:
     """Cancel a task of ours, or one that a cell has made with asyncio, by its name."""
     for lane in kernel.lanes():
-        for task in _tasks(lane):
-            if task.id == task_id:
-                return _cancel_task(kernel, lane, task, reason)
-    for lane in kernel.lanes():
-        for foreign in list(lane.session.made_by) if lane.is_open else ():
-            if foreign.get_name() == task_id and foreign in lane.session.foreign_tasks:
-                return _cancel_foreign(lane, foreign)
+        for task in lane.tasks():
+            if task.id == task_id and (state := kernel.cut(lane, task, "cancel", reason)) != "ended":
+                return {"id": task.id, "kind": "task", "state": state}
     return None
 
 
-def _cancel_task(kernel: Kernel[Any], lane: ShellLane, task: Task, reason: str | None) -> dict[str, str]:
-    return {"id": task.id, "kind": "task", "state": kernel.cut(lane, task, "cancel", reason)}
-
-
-def _cancel_foreign(lane: ShellLane, task: Any) -> dict[str, str]:
-    lane.token.call_soon(task.cancel)
-    return {"id": task.get_name(), "kind": "task", "state": "awaiting"}
-
-
-def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> dict[str, str]:
-    states = [_cancel_cell(kernel, lane, cell, reason)["state"] for cell in (*lane.waiting(), *list(lane.cells))]
-    states += [_cancel_task(kernel, lane, task, reason)["state"] for task in _tasks(lane)]
+def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> Content:
+    cells = [_cancel_cell(kernel, lane, request, reason) for request in _cells_of(lane)]
+    states = [cell["state"] for cell in cells if cell is not None]
+    states += [kernel.cut(lane, task, "cancel", reason) for task in lane.tasks()]
     state = next((each for each in ("blocking", "awaiting", "queued") if each in states), "awaiting")
     return {"id": subshell_id, "kind": "subshell", "state": state}

@@ -58,16 +58,17 @@ async def execute(kernel: Kernel[Any], lane: ShellLane, request: Request, *, for
     request.beside = not foreground
     if (debugger := kernel.debugger_in_use) is not None:
         await debugger.before_cell()
-    with (
-        lane.running(cell, foreground=foreground),
-        _deadline(kernel, lane, cell) if cell.timeout > 0 else nullcontext(),
-    ):
-        try:
-            content = await run_cell(kernel, cell)
-        finally:
-            request.ended = True
-            if (debugger := kernel.debugger_in_use) is not None:
-                debugger.after_cell()
+    with lane.running(cell, foreground=foreground):
+        if request.aborted is not None:  # it was cancelled after it had left the queue, and was no cell yet
+            _reply_aborted(kernel, request, *request.aborted)
+            return
+        with _deadline(kernel, lane, cell) if cell.timeout > 0 else nullcontext():
+            try:
+                content = await run_cell(kernel, cell)
+            finally:
+                request.ended = True
+                if (debugger := kernel.debugger_in_use) is not None:
+                    debugger.after_cell()
     if kernel.shell.report_leftovers and (left := leftovers_line(lane, request)):
         kernel.wire.stream("stderr", left, parent=request.header)
     kernel.flush_output()

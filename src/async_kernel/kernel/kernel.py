@@ -20,6 +20,7 @@ from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
 from async_kernel.kernel.beside import TasksBeside
+from async_kernel.kernel.blocked import blocking_tasks
 from async_kernel.kernel.cancel import cancel_any
 from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
@@ -56,9 +57,12 @@ if TYPE_CHECKING:
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.base import BaseShell
     from async_kernel.shell.cells.cell import Cause, Cell
+    from async_kernel.shell.cells.foreign import ForeignTask
     from async_kernel.shell.cells.interrupts import Interrupted
     from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content, Header
+
+    Stoppable = Cell | Task | ForeignTask
 
 __all__ = ["Kernel"]
 
@@ -130,7 +134,6 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
         self.carrier_drop_counts: Callable[[], dict[str, int]] = dict
         self.flush_output: Callable[[], object] = bool
         self.interrupts_by_signal = False
-        self._interrupted_at = -AGAIN_S
         self._shell_class = shell_class
         self._stop = stop
         self._barrier = barrier
@@ -215,6 +218,10 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
                 if not cell.must_end:
                     cell.must_end = True
                     self.cut(lane, cell, cause, reason)  # raises if it is the caller: the next call sees to the rest
+            for lane in self.lanes():
+                for task in blocking_tasks(lane):
+                    if task.cause is None:
+                        self.cut(lane, task, cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
@@ -326,23 +333,27 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
     def interrupt(self, subshell_id: str | None = None) -> Interrupted:
         """Cut the foreground cell of the main shell, or of a subshell, short; from any thread.
 
-        A second interrupt within two seconds is for its concurrent cells, too, and for a background task that blocks.
+        A second interrupt of the same shell within two seconds is for its concurrent cells, too, wherever they run, and
+        for background tasks that block.
 
         Raises:
             RequestError: if there is no such subshell.
         """
         lane = self.main if subshell_id is None else self.subshells.get(subshell_id)
         now = time.monotonic()
-        again, self._interrupted_at = now - self._interrupted_at < AGAIN_S, now
+        again, lane.interrupted_at = now - lane.interrupted_at < AGAIN_S, now
         foreground = lane.foreground
         state = "ended" if foreground is None else self.cut(lane, foreground, "interrupt")
-        if again and lane.is_open:
-            blocking = [task for task in list(lane.session.tasks.values()) if task.state == "blocking"]
-            for each in (*list(lane.cells), *blocking):
-                self.cut(lane, each, "interrupt")
+        if again:
+            for task in blocking_tasks(lane):
+                self.cut(lane, task, "interrupt")
+            for where in self.lanes():
+                for cell in list(where.cells):
+                    if cell is not foreground and cell.request.subshell_id == subshell_id:
+                        self.cut(where, cell, "interrupt")
         return state
 
-    def cut(self, lane: ShellLane, cell: Cell | Task, cause: Cause, reason: str | None = None) -> Interrupted:
+    def cut(self, lane: ShellLane, cell: Stoppable, cause: Cause, reason: str | None = None) -> Interrupted:
         """Cut one cell or task short, and see to it that it notices; from any thread."""
         if self._debugger is not None:
             if self._condemned(lane, cell, cause, reason):
@@ -354,7 +365,7 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
         self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
         return state
 
-    def _condemned(self, lane: ShellLane, cell: Cell | Task, cause: Cause, reason: str | None) -> bool:
+    def _condemned(self, lane: ShellLane, cell: Stoppable, cause: Cause, reason: str | None) -> bool:
         """Have a cell that the debugger has stopped end where it stands; False if it is not stopped."""
         if self._debugger is None or not self._debugger.condemn(cell, lambda: self.cut(lane, cell, cause, reason)):
             return False

@@ -6,6 +6,7 @@ nursery with its background tasks. Lanes are independent: one that blocks leaves
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.cell import Cell
+    from async_kernel.shell.cells.foreign import ForeignTask
+    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Header
 
 __all__ = ["ShellLane"]
@@ -50,6 +53,7 @@ class ShellLane:
         cells: those that run, the foreground cell and concurrent ones.
         coming: the concurrent cells that have not begun, by msg_id.
         session: background tasks; there while :meth:`open` is.
+        interrupted_at: when it was interrupted last, seconds of ``time.monotonic``.
         abort_until: requests received before this time (seconds of ``time.monotonic``) are aborted.
         last_parent: the header of the request that was served last.
     """
@@ -74,6 +78,8 @@ class ShellLane:
         self._beside_queue: deque[Request] = deque()
         self._after_begin: list[Request] = []
         self._serving = False
+        self._begun_beside: dict[str, Request] = {}
+        self.interrupted_at: float = -math.inf
         self.abort_until: float = 0.0
         self.last_parent: Header | None = None
         self._serve_one = serve
@@ -94,10 +100,14 @@ class ShellLane:
 
     async def serve_beside(self, request: Request) -> None:
         """Serve a cell in this loop beside the lane: a concurrent cell."""
-        if self.coming.pop(request.msg_id, None) is None:
-            return  # it was withdrawn
-        current_session.set(self.session)
-        await self._serve_one(self, request, False)
+        self._begun_beside[request.msg_id] = request  # before it waits no more: whoever looks for it finds it
+        try:
+            if self.coming.pop(request.msg_id, None) is None:
+                return  # it was withdrawn
+            current_session.set(self.session)
+            await self._serve_one(self, request, False)
+        finally:
+            del self._begun_beside[request.msg_id]
 
     def expect(self, request: Request) -> None:
         """A concurrent cell will come to :meth:`serve_beside`; until then it can be withdrawn."""
@@ -139,6 +149,22 @@ class ShellLane:
     def waiting(self) -> list[Request]:
         """The cells that have not begun."""
         return [*self.queue.queued(), *list(self.coming.values())]
+
+    def begun(self) -> list[Request]:
+        """The cells that are being served: those about to begin, those that run, and those that have ended just now."""
+        return [*filter(None, [self.queue.serving]), *list(self._begun_beside.values())]
+
+    def tasks(self) -> list[Task | ForeignTask]:
+        """Background tasks, children of cells, and what was started past the nurseries with asyncio itself."""
+        if not self.is_open:
+            return []
+        nurseries = [cell.children for cell in list(self.cells) if cell.children is not None]
+        owned = [
+            task
+            for tasks in (self.session.tasks, *(each.tasks for each in nurseries))
+            for task in tasks.copy().values()
+        ]
+        return [*owned, *self.session.foreign()]
 
     def withdraw(self, request: Request) -> bool:
         """Let a cell that waits not begin; False if it has begun."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from async_kernel.kernel.blocked import blocking_tasks
 from async_kernel.kernel.execution import abort
 from async_kernel.lifetime.owned_thread import run_loop_in_owned_thread
 from async_kernel.protocol.errors import RequestError
@@ -110,8 +111,10 @@ class Subshells:
         """
         subshell = self._get(subshell_id)
         subshell.deleted = True  # nothing more is submitted to it; it may not have begun
-        for cell in list(subshell.lane.cells):
-            self._kernel.cut(subshell.lane, cell, "shutdown", "the subshell was deleted")
+        lane = subshell.lane
+        lane.queue.stop()  # or what waits would begin when what runs has ended
+        for each in (*list(lane.cells), *blocking_tasks(lane)):
+            self._kernel.cut(lane, each, "shutdown", "the subshell was deleted")
         if subshell.scope is not None:
             subshell.scope.cancel()
         await subshell.ended.wait()

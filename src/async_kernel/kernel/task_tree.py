@@ -16,6 +16,7 @@ from async_kernel.kernel.blocked import blocked
 from async_kernel.kernel.stacks import function_of, thread_stack, where_it_waits
 from async_kernel.protocol.errors import RequestError
 from async_kernel.protocol.fields import field
+from async_kernel.shell.cells.native import is_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,8 @@ def _lane(kernel: Kernel[Any], lane: ShellLane, *, stacks: bool) -> Node:
     tasks = [_task(task, below, stacks=stacks) for task in list(lane.session.tasks.values())]
     tasks += below.strays()
     nursery = _node(f"{name} nursery", "nursery", "session nursery", "running", children=tasks)
-    state = "blocking" if any(cell["state"] == "blocking" for cell in cells) else "running" if cells else "awaiting"
+    blocks = any(each["state"] == "blocking" for cell in (*cells, *tasks) for each in walk(cell))
+    state = "blocking" if blocks else "running" if cells else "awaiting"
     return _node(name if kind != "lane" else "main", kind, name, state, children=[*cells, *queued, nursery])
 
 
@@ -185,13 +187,16 @@ class _Below:
     def _node(self, task: Any) -> Node:
         name = task.get_name() if hasattr(task, "get_name") else f"task-{id(task):x}"
         request = self._session.foreign_tasks.get(task)
+        runs = is_running(task)
+        here = runs and threading.get_ident() == self.lane.token.thread_id  # it is the one that looks
+        where = [] if not self._stacks else thread_stack(self.lane) if runs else where_it_waits(task)
         return _node(
             name,
             "task",
             function_of(task).co_qualname,
-            "awaiting",
+            "running" if here else "blocking" if runs else "awaiting",
             cell=request.msg_id if request is not None else None,
-            where=where_it_waits(task) if self._stacks else [],
+            where=where,
             children=self.tasks_of(task),
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from async_kernel.kernel.blocked import owner_on_stack
 from async_kernel.kernel.stacks import thread_stack
 from async_kernel.kernel.task_tree import first_line
 from async_kernel.lifetime.loop_token import current_loop_token
@@ -124,6 +125,8 @@ class Watchdog:
         for task in list(self._kernel.main.session.tasks.values()):
             if task.gate.inside_for:
                 return f"The background task {task.id} ({task.name})", task.request
+        if (owner := owner_on_stack(self._kernel.main)) is not None:
+            return f"A task of the cell `{first_line(owner)}`", owner
         waiting = [*self._kernel.main.queue.queued(), *(cell.request for cell in cells)]
         who = "The program around this kernel" if self._kernel.embedded else "A background task"
         return who, waiting[0] if waiting else None

@@ -31,6 +31,7 @@ class Request:
         maker: of a comm's message, the cell that made the comm: people look there for errors, and front ends forget the
             message when it is served, but not the cell.
         beside: whether it is a cell that runs beside its shell's queue.
+        aborted: of a cell that was about to begin when it was cancelled: the cause, and words that came with it.
         ended: whether it is a cell whose code has ended; what it started may still run.
         has_started: whether it is a cell that has started a task or a thread; none may still run.
         shell_id: the subshell that serves it; None is the main shell. For a comm's message it may be another than its
@@ -40,6 +41,7 @@ class Request:
 
     __slots__ = (
         "__weakref__",
+        "aborted",
         "beside",
         "buffers",
         "captured",
@@ -78,6 +80,7 @@ class Request:
         self.maker: Request | None = None
         self.captured = False
         self.beside = False
+        self.aborted: tuple[str, str | None] | None = None
         self.ended = False
         self.has_started = False
         self.shell_id = header.get("subshell_id")

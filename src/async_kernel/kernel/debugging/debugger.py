@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from async_kernel.kernel.kernel import Kernel
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
-    from async_kernel.shell.cells.cell import Cell
-    from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content
 
 __all__ = ["Debugger"]
@@ -278,7 +276,7 @@ class Debugger:
                 sys.breakpointhook = self._breakpoint_hook
             self._breakpoint_hook = None
 
-    def condemn(self, cell: Cell | Task, otherwise: Callable[[], object]) -> bool:
+    def condemn(self, cell: object, otherwise: Callable[[], object]) -> bool:
         """Have a stopped cell end at the line where it stands when it is let go; from any thread.
 
         Args:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import anyio
 
@@ -258,6 +258,7 @@ class Session:
         self.errors: list[BaseException] = []
         self.made_by: dict[Any, Any] = {}
         self.foreign_tasks: WeakKeyDictionary[Any, Request] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[Any, ForeignTask] = WeakKeyDictionary()
         self._on_error: OnError = "report"
         self._report = report
         self._none_left: Pending[None] = Pending()
@@ -343,13 +344,17 @@ class Session:
                 if sibling is not task:
                     sibling.scope.cancel()
             for foreign in self.foreign():
-                foreign.native.cancel()
+                foreign.cut("cancel")
         return mode
 
     def foreign(self) -> list[ForeignTask]:
         """The tasks that run past the nursery; from any thread."""
-        found = ((native, self.foreign_tasks.get(native)) for native in list(self.made_by))
-        return [ForeignTask(native, self.nursery.token, request) for native, request in found if request is not None]
+        found: list[ForeignTask] = []
+        for native in list(self.made_by):
+            if (request := self.foreign_tasks.get(native)) is not None:
+                seen = self._seen.get(native) or ForeignTask(ref(native), self.nursery.token, request)
+                found.append(self._seen.setdefault(native, seen))
+        return found
 
     def start_host(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Start a task that answers for its own errors: ``fn`` lets none out but cancellations."""

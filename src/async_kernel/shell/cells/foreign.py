@@ -13,6 +13,8 @@ from async_kernel.shell.cells.gate import Gate
 from async_kernel.shell.cells.native import is_running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.protocol.request import Request
     from async_kernel.shell.cells.cell import Cause
@@ -25,7 +27,7 @@ class ForeignTask:
     """A task of asyncio's.
 
     Attributes:
-        native: the task.
+        ref: gives the task as long as there is one.
         token: the loop that it runs in.
         request: of the cell that started it.
         cause: why it was cut short, None if it was not.
@@ -34,7 +36,7 @@ class ForeignTask:
         gate: never entered.
     """
 
-    native: Any
+    ref: Callable[[], Any]
     token: LoopToken
     request: Request | None
     cause: Cause | None = None
@@ -47,19 +49,27 @@ class ForeignTask:
         self.gate = Gate(self.token.thread_id)
 
     @property
+    def native(self) -> Any:
+        """The task; None if it has ended and nobody holds it any more, so neither does this."""
+        return self.ref()
+
+    @property
     def id(self) -> str:
         """What it is called in the tree, and by ``%cancel``."""
-        return self.native.get_name()
+        native = self.native
+        return "" if native is None else native.get_name()
 
     @property
     def state(self) -> Literal["awaiting", "blocking", "ended"]:
         """What it does at this moment, seen from any thread."""
-        if self.native.done():
+        native = self.native
+        if native is None or native.done():
             return "ended"
-        return "blocking" if is_running(self.native) else "awaiting"
+        return "blocking" if is_running(native) else "awaiting"
 
     def cut(self, cause: Cause, reason: str | None = None) -> None:
         """Cancel it; from any thread. For one that blocks, see the interrupter. The first cause stands."""
         if self.cause is None:
             self.cause, self.reason = cause, reason
-        self.token.call_soon(self.native.cancel)
+        if (native := self.native) is not None:
+            self.token.call_soon(native.cancel)

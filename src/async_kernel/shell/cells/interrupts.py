@@ -30,9 +30,8 @@ import anyio
 
 from async_kernel.lifetime.pending import Pending
 from async_kernel.platforms.signals import raise_sigint_in_main_thread
-from async_kernel.shell.cells.children import child_on_stack, strike_child_on_stack
+from async_kernel.shell.cells.children import child_on_stack, runs_in_child, strike_child_on_stack
 from async_kernel.shell.cells.gate import BLOCKS_S
-from async_kernel.shell.cells.native import native_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +40,11 @@ if TYPE_CHECKING:
     from async_kernel.lifetime.loop_token import LoopToken
     from async_kernel.shell.background.session import Session
     from async_kernel.shell.cells.cell import Cause, Cell
+    from async_kernel.shell.cells.foreign import ForeignTask
     from async_kernel.shell.cells.gate import Gate
     from async_kernel.shell.cells.task import Task
+
+    Stoppable = Cell | Task | ForeignTask
 
 __all__ = ["Interrupted", "Interrupter", "exception_for_stopped", "insist_on_striking"]
 
@@ -71,7 +73,8 @@ class Interrupter:
         self.session = session
         self.by_signal = by_signal
         self.foreground: Cell | None = None
-        self._signalled: Cell | Task | None = None
+        self._signalled: Stoppable | None = None
+        self._aims: dict[Stoppable, Pending[None]] = {}
         self._sent = False
         self._sent_at = -math.inf
         self._handled: Pending[None] = Pending()
@@ -82,7 +85,7 @@ class Interrupter:
         self._sending = threading.RLock()
 
     def interrupt(
-        self, cell: Cell | Task | None = None, cause: Cause = "interrupt", reason: str | None = None
+        self, cell: Stoppable | None = None, cause: Cause = "interrupt", reason: str | None = None
     ) -> Interrupted:
         """Cut ``cell`` (the foreground cell when None) short; from any thread.
 
@@ -102,8 +105,10 @@ class Interrupter:
         asleep = cell.gate.strike_asleep() or cause == "deadline"
         for gate in _gates_beside(cell):
             gate.strike_asleep()
-        if self.by_signal:
-            self._handled, self._signalled, self._sent = Pending(), cell, not asleep
+        handled = self._aims[cell] = Pending()
+        with self._sending:
+            if self.by_signal and not (asleep and self._strikes_another(cell)):
+                self._handled, self._signalled, self._sent = handled, cell, not asleep
         if self.by_signal and not asleep:
             # First: code that comes to its next await is cancelled there, and would be struck while it handles that.
             if cell.cause is None:
@@ -112,7 +117,7 @@ class Interrupter:
             raise_sigint_in_main_thread()
         cell.cut(cause, reason)
         # When the loop turns, its scope is cancelled. If it does not, it or a child of it blocks the loop: see insist.
-        self.token.call_soon(self._turned, self._handled)
+        self.token.call_soon(self._turned, handled)
         if asleep:
             if state == "awaiting" and child_on_stack(cell, self.session) is not None:
                 state = "blocking"
@@ -121,7 +126,12 @@ class Interrupter:
             cell.gate.strike()
         return "blocking"
 
-    async def insist(self, cell: Cell | Task, also: Callable[[], object]) -> None:
+    def _strikes_another(self, cell: Stoppable) -> bool:
+        """Whether a signal is on its way to another cell: when that lets the loop turn, ``cell`` is cancelled."""
+        target = self._signalled
+        return self._sent and target is not None and target is not cell and target.state != "ended"
+
+    async def insist(self, cell: Stoppable, also: Callable[[], object]) -> None:
         """Make sure that the interrupt of ``cell`` reaches it; a task of another loop.
 
         CPython looks for signals before it gives the GIL away, not after it has it back. One that is sent in between
@@ -133,19 +143,26 @@ class Interrupter:
             cell: the one that was signalled for.
             also: called each time before the signal is sent again, with the exception set already.
         """
-        async with anyio.create_task_group() as group:
-            for gate in _gates_beside(cell):
-                if not (self.by_signal and gate.thread_id == self.token.thread_id):  # the handler sees to children
-                    group.start_soon(insist_on_striking, gate)
-            if self.by_signal:
-                await self._insist_on_signalling(cell, also)
-            else:
-                group.start_soon(self._insist_on_striking_children, cell)
-                if cell.cause == "deadline":
-                    await anyio.sleep(RESEND_S)
-                await insist_on_striking(cell.gate)
+        handled = self._aims.get(cell)
+        if handled is None:
+            return  # it was interrupted twice, and is insisted on already
+        try:
+            async with anyio.create_task_group() as group:
+                for gate in _gates_beside(cell):
+                    if not (self.by_signal and gate.thread_id == self.token.thread_id):  # the handler sees to children
+                        group.start_soon(insist_on_striking, gate)
+                if self.by_signal:
+                    await self._insist_on_signalling(cell, handled, also)
+                else:
+                    group.start_soon(self._insist_on_striking_children, cell)
+                    if cell.cause == "deadline":
+                        await anyio.sleep(RESEND_S)
+                    await insist_on_striking(cell.gate)
+        finally:
+            if self._aims.get(cell) is handled:
+                del self._aims[cell]
 
-    async def _insist_on_striking_children(self, cell: Cell | Task) -> None:
+    async def _insist_on_striking_children(self, cell: Stoppable) -> None:
         """Strike a child in a nursery of the user's own if it keeps the loop from turning."""
         turned: Pending[None] = Pending()
         if not self.token.call_soon(turned.set_result, None):
@@ -160,8 +177,7 @@ class Interrupter:
                 if blocked_s > BLOCKS_S and strike_child_on_stack(cell, self.session, blocked_s):
                     return
 
-    async def _insist_on_signalling(self, cell: Cell | Task, also: Callable[[], object]) -> None:
-        handled = self._handled
+    async def _insist_on_signalling(self, cell: Stoppable, handled: Pending[None], also: Callable[[], object]) -> None:
         while True:
             with anyio.move_on_after(RESEND_S):
                 await handled
@@ -175,6 +191,8 @@ class Interrupter:
             with self._sending:
                 if is_over():
                     return
+                if not self._strikes_another(cell):
+                    self._handled, self._signalled = handled, cell
                 self._sent, self._sent_at = True, time.monotonic()
                 self._resent_at = self._sent_at
                 raise_sigint_in_main_thread()
@@ -214,7 +232,7 @@ class Interrupter:
                 would end.
         """
         seen_before, self._seen_at = self._seen_at, time.monotonic()
-        target = self._signalled
+        target = self._target()
         cell = target or self.foreground
         if cell is None or cell.state == "ended" or cell.is_showing or cell.gate.sealed:
             self._noticed(cell)
@@ -234,7 +252,11 @@ class Interrupter:
         if not cell.gate.inside or cell.gate.owns_frame(frame):
             # Asleep, its scope is cancelled when the loop turns. Between two steps, it comes at the next one.
             cell.gate.pending = True
-            if not cell.gate.inside and _in_child_of(cell) and (raised := _exception_for_child(cell, frame)):
+            if (
+                not cell.gate.inside
+                and runs_in_child(cell, self.session)
+                and (raised := _exception_for_child(cell, frame))
+            ):
                 self._noticed(cell)
                 raise raised
             return
@@ -246,12 +268,21 @@ class Interrupter:
         cell.gate.withdraw()
         raise KeyboardInterrupt
 
-    def _noticed(self, cell: Cell | Task | None) -> None:
+    def _target(self) -> Stoppable | None:
+        """Whom a signal of ours is for; of several, the one whose code it has interrupted."""
+        target = self._signalled
+        if target is None or target.gate.inside:
+            return target
+        return next((each for each in list(self._aims) if each.gate.inside), target)
+
+    def _noticed(self, cell: Stoppable | None) -> None:
         with self._sending:
-            self._signalled = None
+            handled = self._handled if cell is None else self._aims.get(cell, self._handled)
+            if handled is self._handled:
+                self._signalled = None
             if cell is not None:
                 cell.noticed = True
-            self._note_handled(self._handled)
+            self._note_handled(handled)
 
 
 async def insist_on_striking(gate: Gate) -> None:
@@ -276,10 +307,10 @@ def exception_for_stopped(cell: Cell, frame: FrameType) -> BaseException | None:
         return None
     if cell.gate.inside:
         return KeyboardInterrupt()
-    return _exception_for_child(cell, frame) if _in_child_of(cell) else None
+    return _exception_for_child(cell, frame) if runs_in_child(cell, None) else None
 
 
-def _gates_beside(cell: Cell | Task) -> list[Gate]:
+def _gates_beside(cell: Stoppable) -> list[Gate]:
     """The gates of what a cell waits for; a task has none."""
     return list(getattr(cell, "gates_beside", ()))
 
@@ -293,20 +324,7 @@ def _interrupt_that_tells(raised: Callable[[], object]) -> type[KeyboardInterrup
     return type("KeyboardInterrupt", (KeyboardInterrupt,), {"__init__": init, "__module__": "builtins"})
 
 
-def _in_child_of(cell: Cell | Task) -> bool:
-    """Whether what runs now is a task of the cell's own: a nursery child of its code."""
-    from async_kernel.shell.cells.cell import current_cell  # noqa: PLC0415 -- cell imports this module
-
-    running = current_cell.get()
-    if running is None or running is not cell:
-        return False
-    try:
-        return native_task() is not running.native
-    except RuntimeError:  # no task runs here
-        return False
-
-
-def _exception_for_child(cell: Cell | Task, frame: FrameType | None) -> BaseException | None:
+def _exception_for_child(cell: Stoppable, frame: FrameType | None) -> BaseException | None:
     """What ends a child of the cell that blocks the loop; None where nothing may be raised."""
     if cell.token.backend == "trio":
         return None if _trio_protects(frame) else KeyboardInterrupt()

@@ -1,12 +1,13 @@
 """A lane serves requests one after another, in one long-lived task of one loop.
 
 Requests are handed in from any thread (:meth:`Lane.submit`) and served in order. Because it is always the same
-task, context variables that one cell sets are there in the next. Only the lane's task takes from the queue, but whoever
-wants to abort what waits may take all of it at once (:meth:`Lane.take_queued`).
+task, context variables that one cell sets are there in the next. Whoever wants to abort what waits may take it out,
+from any thread: at every moment a request is found in the queue or as the one that is being served.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -39,12 +40,17 @@ class Lane:
     Args:
         name: for people.
         serve: awaited for each request; an exception that it lets out ends the lane and goes to its nursery.
+
+    Attributes:
+        serving: the request that is being served.
     """
 
     def __init__(self, name: str, serve: Callable[[Request], Awaitable[None]]) -> None:
         self.name = name
         self._serve = serve
         self._queue: deque[Request] = deque()
+        self._taking = threading.Lock()
+        self.serving: Request | None = None
         self._token: LoopToken | None = None
         self._bell: Bell | None = None
         self._stopped = False
@@ -80,18 +86,27 @@ class Lane:
 
     def withdraw(self, request: Request) -> bool:
         """Take one request out of the queue; False if it has left it already."""
-        try:
-            self._queue.remove(request)
-        except ValueError:
-            return False
+        with self._taking:
+            try:
+                self._queue.remove(request)
+            except ValueError:
+                return False
         return True
 
     def take_queued(self) -> list[Request]:
         """Remove and return all that waits."""
-        taken: list[Request] = []
-        while self._queue:
-            taken.append(self._queue.popleft())
+        with self._taking:
+            taken = list(self._queue)
+            for _ in taken:  # what is queued meanwhile stays
+                self._queue.popleft()
         return taken
+
+    def _take_next(self) -> Request | None:
+        with self._taking:
+            self.serving = self._queue[0] if self._queue and not self._stopped else None
+            if self.serving is not None:
+                self._queue.popleft()
+        return self.serving
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
@@ -108,9 +123,11 @@ class Lane:
     async def _serve_all(self) -> None:
         """Serve what waits."""
         yielded = time.monotonic()
-        while self._queue and not self._stopped:
-            request = self._queue.popleft()
-            await self._serve(request)
+        while (request := self._take_next()) is not None:
+            try:
+                await self._serve(request)
+            finally:
+                self.serving = None
             # A row of synchronous requests must not starve the loop's other tasks. They have a turn after each cell;
             # between others, comm messages above all, one now and then is enough. After the last one comes the wait.
             if self._queue and (request.msg_type == MsgType.execute_request or time.monotonic() - yielded > TURN_S):
