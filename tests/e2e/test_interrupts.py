@@ -213,6 +213,7 @@ def test_impatience_shows_nothing_of_the_machinery(client: Client, snippets: Sni
 def test_200_interrupts_leave_nothing_behind(start: Callable[..., KernelProcess], how: str, snippets: Snippets) -> None:
     kernel = start()  # where no other client's connections come and go
     client = kernel.client()
+    client.warm_up()
     code = "import gc, os, threading; gc.collect(); [len(os.listdir('/proc/self/fd')), threading.active_count()]"
 
     def held() -> list[int]:

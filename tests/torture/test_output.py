@@ -98,6 +98,7 @@ def test_live_subscribers_get_all_output(start: Callable[..., KernelProcess], ou
     kernel = start(f"--ZMQInterface.stalled_client={STALLED_S}")
     client = kernel.client()
     assert client.run("1").status == "ok"
+    client.warm_up()
     context = multiprocessing.get_context("spawn")
     kinds = ["stalls", "killed", "slow", *["reads"] * (SUBSCRIBERS - 3)]
     if OUTPUT > 100:

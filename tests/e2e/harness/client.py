@@ -197,6 +197,11 @@ class Client:
                     return
         raise AssertionError(f"the kernel does not answer\n{self._explain()}")
 
+    def warm_up(self) -> None:
+        """Have the completer warmed up, which would otherwise happen a while after the first cell."""
+        self.request("history_request", {"hist_access_type": "tail", "n": 1, "output": False, "raw": True})
+        self.request("complete_request", {"code": "pri", "cursor_pos": 3})  # behind it
+
     def _result(self, msg_id: str) -> Result:
         return Result(msg_id, [r for r in self.received if r.parent_id == msg_id])
 
