@@ -199,7 +199,7 @@ class Client:
 
     def warm_up(self) -> None:
         """Have the completer warmed up, which would otherwise happen a while after the first cell."""
-        self.request("history_request", {"hist_access_type": "tail", "n": 1, "output": False, "raw": True})
+        self.request("comm_info_request")
         self.request("complete_request", {"code": "pri", "cursor_pos": 3})  # behind it
 
     def _result(self, msg_id: str) -> Result:
