@@ -370,6 +370,26 @@ def test_the_task_tree_says_where_a_callback_of_a_comm_blocks_the_loop(client: C
     )
 
 
+def test_the_live_tree_updates_one_display_of_a_notebook(client: Client) -> None:
+    looking = client.start("%tasks --live", metadata={"cellId": "a-cell"})
+    client.until(lambda: len(client.so_far(looking).of("update_display_data")) > 1, "updates")
+    client.interrupt()
+    result = client.result(looking)
+    assert len(result.of("display_data")) == 1
+    assert "clear_output" not in result.kinds
+    assert "\x1b" not in result.of("display_data")[0]["data"]["text/plain"]
+
+
+def test_the_live_tree_is_drawn_over_the_one_before_in_a_console(client: Client) -> None:
+    looking = client.start("%tasks --live")
+    client.until(lambda: len(client.so_far(looking).of("display_data")) > 1, "a second picture")
+    client.interrupt()
+    first, second, *_ = (each["data"]["text/plain"] for each in client.result(looking).of("display_data"))
+    lines = first.count("\n") + 1
+    assert second.startswith(f"\x1b[{lines}A\r\x1b[J")  # so many lines up, and all below is erased
+    assert client.result(looking).of("update_display_data") == []
+
+
 def test_tasks_is_text_and_html(client: Client) -> None:
     data = client.run("%tasks").of("display_data")[0]["data"]
     assert set(data) == {"text/plain", "text/html"}

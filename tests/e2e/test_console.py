@@ -66,6 +66,14 @@ def test_a_session(console: Terminal, snippets: Snippets, tmp_path: Path) -> Non
     assert not any(process.is_running() for process in kernels)
 
 
+def test_the_live_tree_is_drawn_in_its_place(console: Terminal, ours: None) -> None:
+    console.type("%tasks --live", see="session nursery")
+    console.see("--live  [running, 2")  # seconds, and some pictures later
+    assert console.new.count("session nursery") == 1
+    console.keys(CONTROL_C)
+    assert "KeyboardInterrupt" in console.see("In [2]:")
+
+
 def test_lines_of_former_sessions_come_back(subject: Subject, home: Home, tmp_path: Path) -> None:
     for up in (False, True):
         with Terminal([*CONSOLE, "--kernel", subject.name], env=home.environment, folder=tmp_path) as console:

@@ -11,7 +11,7 @@ from async_kernel.shell.running.cell_files import cell_number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bundle"]
+__all__ = ["bundle", "redrawn"]
 
 Node = dict[str, Any]
 
@@ -19,6 +19,15 @@ Node = dict[str, Any]
 def bundle(tree: Node) -> dict[str, str]:
     """The tree as a MIME bundle of both forms."""
     return {"text/plain": "\n".join(_text(tree)), "text/html": _html(tree)}
+
+
+def redrawn(text: str, *, over: int) -> str:
+    """The text as a terminal draws it over the ``over`` lines above the cursor.
+
+    Lines that are too long are cut off meanwhile: wrapped, they would take more of the terminal's lines than are known.
+    """
+    up = f"\x1b[{over}A\r\x1b[J" if over else ""
+    return f"{up}\x1b[?7l{text}\x1b[?7h"
 
 
 def _seconds(value: float) -> str:

@@ -8,8 +8,9 @@ import anyio
 from IPython.core.error import UsageError
 
 from async_kernel.protocol.errors import RequestError
+from async_kernel.protocol.request import current_request
 from async_kernel.protocol.times import seconds
-from async_kernel.shell.background.tree_view import bundle
+from async_kernel.shell.background.tree_view import bundle, redrawn
 from async_kernel.shell.ipython import Magics, cell_magic, display, line_cell_magic, line_magic, magics_class
 from async_kernel.shell.running.concurrent import run_in_thread, start_task
 from async_kernel.shell.running.evaluating import value_of
@@ -104,16 +105,33 @@ class ConcurrencyMagics(Magics):
         if unknown := [option for option in options if option != "--live"]:
             msg = f"%tasks has no option {unknown[0]!r}; it has --live."
             raise UsageError(msg)
-        handle = display(self._tree(), raw=True, display_id=bool(options))
-        return AwaitedMagic(self._keep_showing(handle)) if options else None
+        if not options:
+            display(self._tree(), raw=True)
+            return None
+        request = current_request.get()
+        in_notebook = request is not None and "cellId" in request.metadata
+        return AwaitedMagic(self._keep_updating() if in_notebook else self._keep_drawing())
 
     def _tree(self) -> dict[str, str]:
         return bundle(self.shell.kernel.task_tree(stacks=True))
 
-    async def _keep_showing(self, handle: Any) -> None:
+    async def _keep_updating(self) -> None:
+        handle = display(self._tree(), raw=True, display_id=True)
         while True:
             await anyio.sleep(_LIVE_S)
             handle.update(self._tree(), raw=True)
+
+    async def _keep_drawing(self) -> None:
+        """For consoles, which know no updates of a display: each picture begins where the one before did."""
+        drawn = 0
+        while True:
+            data = self._tree()
+            text = data["text/plain"]
+            data["text/plain"] = redrawn(text, over=drawn)
+            drawn = text.count("\n") + 1
+            display(data, raw=True)
+            await anyio.sleep(_LIVE_S)
+            self.shell.display_pub.clear_output(wait=True)  # for front ends that show HTML, and do not say which cell
 
     @property
     def _backend(self) -> Backend:
