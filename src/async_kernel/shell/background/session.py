@@ -8,7 +8,9 @@ the cell does not touch it.
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
@@ -76,6 +78,7 @@ class SessionNursery:
     def __init__(self, session: Session, token: LoopToken) -> None:
         self._session = session
         self._group: TaskGroup
+        self._later: deque[Callable[[], object]] = deque()
         self.token = token
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
@@ -86,7 +89,16 @@ class SessionNursery:
                 if is_first:
                     task_status.started()
                     is_first = False
+                while self._later:
+                    self._later.popleft()()
                 await anyio.sleep_forever()
+
+    def _when_usable(self, start: Callable[[], object]) -> None:
+        """Call ``start``, now or when all tasks have ended that were cancelled with ``cancel_scope``."""
+        if self._group.cancel_scope.cancel_called:
+            self._later.append(start)
+        else:
+            start()
 
     @property
     def cancel_scope(self) -> anyio.CancelScope:
@@ -141,7 +153,12 @@ class SessionNursery:
     ) -> BackgroundTask:
         """Start a task, in this loop, and return it."""
         with self._session.starting(name, on_error) as task:
-            self._group.start_soon(self._supervise, task, fn, args, name=name)
+            context = copy_context()  # it may be started by another task
+
+            def begin() -> None:
+                context.run(partial(self._group.start_soon, self._supervise, task, fn, args, name=name))
+
+            self._when_usable(begin)
         return task
 
     def cancel(self, task: BackgroundTask) -> None:
@@ -163,6 +180,9 @@ class SessionNursery:
         if not runs_here(self.token):
             msg = "nursery.start waits in the session's own loop; use nursery.start_soon from other threads"
             raise RuntimeError(msg)
+        usable: Pending[None] = Pending()
+        self._when_usable(lambda: usable.set_result(None))
+        await usable
         with self._session.starting(name_of(fn, name), on_error) as task:
             return await self._group.start(self._supervise_start, task, fn, args, name=task.name)
 
