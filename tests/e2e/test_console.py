@@ -67,11 +67,12 @@ def test_a_session(console: Terminal, snippets: Snippets, tmp_path: Path) -> Non
 
 
 def test_the_live_tree_is_drawn_in_its_place(console: Terminal, ours: None) -> None:
+    console.type("1+1", see="In [2]:")
     console.type("%tasks --live", see="session nursery")
     console.see("--live  [running, 2")  # seconds, and some pictures later
     assert console.new.count("session nursery") == 1
     console.keys(CONTROL_C)
-    assert "KeyboardInterrupt" in console.see("In [2]:")
+    assert "KeyboardInterrupt" in console.see("In [3]:")
 
 
 def test_lines_of_former_sessions_come_back(subject: Subject, home: Home, tmp_path: Path) -> None:
