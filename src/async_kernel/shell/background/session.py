@@ -156,9 +156,9 @@ class SessionNursery:
             context = copy_context()  # it may be started by another task
 
             def begin() -> None:
-                context.run(partial(self._group.start_soon, self._supervise, task, fn, args, name=name))
+                self._group.start_soon(self._supervise, task, fn, args, name=name)
 
-            self._when_usable(begin)
+            self._when_usable(partial(context.run, begin))
         return task
 
     def cancel(self, task: BackgroundTask) -> None:
