@@ -6,7 +6,6 @@ stack of its thread and struck there, as the children of cells are (:mod:`async_
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from async_kernel.shell.cells.gate import Gate
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["ForeignTask"]
 
 
-@dataclass(slots=True, eq=False)
 class ForeignTask:
     """A task of asyncio's.
 
@@ -34,19 +32,20 @@ class ForeignTask:
         reason: words that came with the cause.
         noticed: whether the SIGINT handler has seen to an interrupt of it.
         gate: never entered.
+        is_showing: always false; what shows its error is not it.
     """
 
-    ref: Callable[[], Any]
-    token: LoopToken
-    request: Request | None
-    cause: Cause | None = None
-    reason: str | None = None
-    noticed: bool = False
-    gate: Gate = field(init=False)
-    is_showing: bool = field(default=False, init=False)
+    __slots__ = ("cause", "gate", "is_showing", "noticed", "reason", "ref", "request", "token")
 
-    def __post_init__(self) -> None:
-        self.gate = Gate(self.token.thread_id)
+    def __init__(self, ref: Callable[[], Any], token: LoopToken, request: Request | None) -> None:
+        self.ref = ref
+        self.token = token
+        self.request = request
+        self.cause: Cause | None = None
+        self.reason: str | None = None
+        self.noticed = False
+        self.is_showing = False
+        self.gate = Gate(token.thread_id)
 
     @property
     def native(self) -> Any:
