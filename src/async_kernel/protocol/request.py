@@ -69,21 +69,21 @@ class Request:
         identity: Sequence[bytes] = (),
         buffers: Sequence[bytes | bytearray | memoryview] = (),
     ) -> None:
-        self.channel = channel
-        self.header = header
-        self.parent_header = parent_header
-        self.metadata = metadata
-        self.content = content
-        self.identity = identity
-        self.buffers = buffers
-        self.received = time.monotonic()
+        self.channel: Channel = channel
+        self.header: Header = header
+        self.parent_header: dict[str, Any] = parent_header
+        self.metadata: dict[str, Any] = metadata
+        self.content: Content = content
+        self.identity: Sequence[bytes] = identity
+        self.buffers: Sequence[bytes | bytearray | memoryview[int]] = buffers
+        self.received: float = time.monotonic()
         self.maker: Request | None = None
-        self.captured = False
-        self.beside = False
+        self.captured: bool = False
+        self.beside: bool = False
         self.aborted: tuple[str, str | None] | None = None
-        self.ended = False
-        self.has_started = False
-        self.shell_id = header.get("subshell_id")
+        self.ended: bool = False
+        self.has_started: bool = False
+        self.shell_id: str | None = header.get("subshell_id")
 
     @property
     def msg_id(self) -> str:

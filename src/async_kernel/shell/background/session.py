@@ -65,7 +65,7 @@ class BackgroundTask(Task):
     ) -> None:
         super().__init__(task_id, name, request, token)
         self.on_error: OnError | None = on_error
-        self.is_callback = False
+        self.is_callback: bool = False
 
 
 class SessionNursery:

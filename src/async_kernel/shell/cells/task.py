@@ -68,19 +68,19 @@ class Task:
     )
 
     def __init__(self, task_id: str, name: str, request: Request | None, token: LoopToken) -> None:
-        self.id = task_id
-        self.name = name
-        self.request = request
-        self.token = token
-        self.began = time.monotonic()
-        self.scope = anyio.CancelScope()
+        self.id: str = task_id
+        self.name: str = name
+        self.request: Request | None = request
+        self.token: LoopToken = token
+        self.began: float = time.monotonic()
+        self.scope: anyio.CancelScope = anyio.CancelScope()
         self.native: Any = None
         self.cause: Cause | None = None
         self.reason: str | None = None
-        self.noticed = False
-        self.ended = False
-        self.gate = Gate(token.thread_id)
-        self.is_showing = False
+        self.noticed: bool = False
+        self.ended: bool = False
+        self.gate: Gate = Gate(token.thread_id)
+        self.is_showing: bool = False
 
     @property
     def state(self) -> Literal["queued", "awaiting", "blocking", "ended"]:

@@ -50,13 +50,13 @@ class Run:
     def __init__(
         self, *, number: int, result: Any, silent: bool = False, store: bool = False, empty: bool = False
     ) -> None:
-        self.number = number
-        self.result = result
-        self.silent = silent
-        self.store = store
-        self.empty = empty
-        self.may_await = True
-        self.source = ""
+        self.number: int = number
+        self.result: Any = result
+        self.silent: bool = silent
+        self.store: bool = store
+        self.empty: bool = empty
+        self.may_await: bool = True
+        self.source: str = ""
         self.shows_result: bool | None = None
         self.error: Content | None = None
         self.payloads: list[dict[str, Any]] = []
