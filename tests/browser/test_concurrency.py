@@ -189,3 +189,35 @@ def test_a_subshell_console_runs_beside_a_blocking_cell(open_notebook: Callable[
 
     page.enter(f"{CONSOLE} .jp-CodeConsole-promptCell .cm-content", "done.set()")
     page.wait_done(1)
+
+
+def test_a_slider_of_a_subshell_works_while_a_cell_of_the_notebook_blocks(open_notebook: Callable[..., Any]) -> None:
+    page = open_notebook(
+        "import threading, ipywidgets\ndone, seen = threading.Event(), []",
+        "import time\nwhile not done.is_set(): time.sleep(0.05)",
+        "print(seen, len({thread for _, thread in seen} - {threading.get_ident()}))",
+    )
+    page.run(0)
+    page.start(1)
+    page.until(lambda: page.prompt(1) == "[*]:", "the cell to block")
+    page.command("notebook:create-subshell-console", activate=True)
+    prompt = f"{CONSOLE} .jp-CodeConsole-promptCell .cm-content"
+    page.until(lambda: page.element(prompt), "the console")
+    subshell = "return app.shell.currentWidget?.sessionContext?.session?.kernel?.subshellId"
+    page.until(lambda: page.panel(subshell), "its subshell")
+    page.enter(prompt, "slider = ipywidgets.IntSlider(value=3)")
+    page.enter(prompt, "slider.observe(lambda c: seen.append((c['new'], threading.get_ident())), 'value')")
+    page.enter(prompt, "display(slider)")
+    handle = f"{CONSOLE} .noUi-handle"
+    page.until(lambda: page.element(handle), "the slider")
+    page.element(handle).send_keys("\ue014")  # the right arrow
+    page.enter(prompt, "print('now', slider.value)")
+    page.until(lambda: "now 4" in page.element(f"{CONSOLE} .jp-CodeConsole-content").text, "the new value")
+    page.screenshot("subshell-slider")
+    assert page.prompt(1) == "[*]:"
+
+    page.enter(prompt, "done.set()")
+    page.wait_done(1)
+    page.run(2)
+    page.wait_text(2, "[(4, ")
+    assert page.text(2).strip().endswith("1")  # in the subshell's thread
