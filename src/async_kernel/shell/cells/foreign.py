@@ -38,14 +38,14 @@ class ForeignTask:
     __slots__ = ("cause", "gate", "is_showing", "noticed", "reason", "ref", "request", "token")
 
     def __init__(self, ref: Callable[[], Any], token: LoopToken, request: Request | None) -> None:
-        self.ref = ref
-        self.token = token
-        self.request = request
+        self.ref: Callable[[], Any] = ref
+        self.token: LoopToken = token
+        self.request: Request | None = request
         self.cause: Cause | None = None
         self.reason: str | None = None
-        self.noticed = False
-        self.is_showing = False
-        self.gate = Gate(token.thread_id)
+        self.noticed: bool = False
+        self.is_showing: bool = False
+        self.gate: Gate = Gate(token.thread_id)
 
     @property
     def native(self) -> Any:
