@@ -9,9 +9,9 @@ sleeps although a message lies in the socket. From this follow the rules:
    :meth:`OwnedSocket.wait`, if it calls :meth:`OwnedSocket.return_to_owner` before its next checkpoint.
 2. Try first, wait second: :meth:`OwnedSocket.try_receive` to None, :meth:`OwnedSocket.try_send`, then
    :meth:`OwnedSocket.wait`.
-3. ``wait`` reads ``ZMQ_EVENTS`` (which handles all mail that came meanwhile) after the last send or receive and
-   before it sleeps, and sleeps only if no message lies there. After a send that found no room, it is
-   :meth:`OwnedSocket.wait_for_room`.
+3. ``ZMQ_EVENTS`` is read (which handles all mail that came meanwhile) after the last send or receive and before the
+   sleep: by ``wait``, or by a receive that found nothing, if nothing was sent since. It sleeps only if no message lies
+   there. After a send that found no room, it is :meth:`OwnedSocket.wait_for_room`.
 4. It waits for the descriptor to be readable only: that never signals writable; that a peer has made room arrives as
    mail, too. And waiting is the only place where the owner can be cancelled, so no message is ever half handled.
 
@@ -43,7 +43,6 @@ Frame = bytes | bytearray | memoryview
 _NOBLOCK = int(zmq.NOBLOCK)
 _SNDMORE = int(zmq.SNDMORE)
 _NOBLOCK_MORE = _NOBLOCK | _SNDMORE
-_RCVMORE = int(zmq.RCVMORE)
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
 
@@ -68,6 +67,7 @@ class OwnedSocket:
         self._getsockopt = cast("Callable[[int], int]", socket.getsockopt)
         self._bell = make_doorbell(int(socket.FD), token, often=often)
         self._rung = False
+        self._found_empty = False  # at the last look, and nothing was done with it since
 
     def try_receive(self) -> list[bytes] | None:
         """The frames of the next message, or None if there is none now. Owner only.
@@ -75,13 +75,7 @@ class OwnedSocket:
         Raises:
             zmq.ZMQError: if the socket is broken.
         """
-        # Asking first costs less than an exception, which nearly every drain would end with.
-        if not self._getsockopt(_EVENTS) & _POLLIN:
-            return None
-        frames: list[bytes] = [self._recv(_NOBLOCK)]
-        while self._getsockopt(_RCVMORE):
-            frames.append(self._recv(_NOBLOCK))
-        return frames
+        return cast("list[bytes] | None", self._try_receive(math.inf))
 
     def try_receive_views(self) -> list[bytes | memoryview] | None:
         """As :meth:`try_receive`, but large buffers are not copied.
@@ -89,17 +83,22 @@ class OwnedSocket:
         Frames from the eighth on, which is where the buffers of a message are, come as read-only views of ZMQ's own
         memory if they are large; all others as bytes.
         """
-        if not self._getsockopt(_EVENTS) & _POLLIN:
-            return None
-        frames: list[bytes | memoryview] = [self._recv(_NOBLOCK)]
-        while self._getsockopt(_RCVMORE):
-            frames.append(self._recv(_NOBLOCK) if len(frames) < _HEAD else self._receive_view())
-        return frames
+        return self._try_receive(_HEAD)
 
-    def _receive_view(self) -> bytes | memoryview:
-        frame: zmq.Frame = self._recv(_NOBLOCK, False)
-        # A small one would keep the whole packet alive that it came in.
-        return frame.buffer.toreadonly() if len(frame) >= LARGE else frame.bytes
+    def _try_receive(self, head: float) -> list[bytes | memoryview] | None:
+        # Asking first costs less than an exception, which nearly every drain would end with.
+        self._found_empty = not self._getsockopt(_EVENTS) & _POLLIN
+        if self._found_empty:
+            return None
+        frames: list[bytes | memoryview] = []
+        while True:
+            # A frame knows whether it is the last one; to ask the socket takes as long as to receive.
+            frame: zmq.Frame = self._recv(_NOBLOCK, False)
+            # A small view would keep the whole packet alive that it came in.
+            large = len(frames) >= head and len(frame) >= LARGE
+            frames.append(frame.buffer.toreadonly() if large else frame.bytes)
+            if not frame.more:
+                return frames
 
     def try_send(self, frames: Sequence[Frame | zmq.Frame]) -> bool:
         """Send a message; False if the socket cannot take it now, and then nothing of it was sent. Owner only.
@@ -115,6 +114,7 @@ class OwnedSocket:
         if last >= _HEAD:
             frames = [*frames[:_HEAD], *map(_whole_frame, frames[_HEAD:])]
         send = self._send
+        self._found_empty = False
         try:
             # ZMQ decides at the first frame: room is counted in messages, so the others follow without EAGAIN.
             for frame in frames[:last]:
@@ -130,11 +130,11 @@ class OwnedSocket:
         Args:
             deadline: when to return at the latest, in seconds of the loop's clock.
         """
-        if self._getsockopt(_EVENTS) & _POLLIN:
+        if not self._found_empty and self._getsockopt(_EVENTS) & _POLLIN:
             await trio.lowlevel.checkpoint()
         else:
             await self._bell.wait(deadline)
-        self._rung = False
+        self._rung = self._found_empty = False
 
     async def wait_for_room(self, *, deadline: float = math.inf) -> None:
         """Sleep after :meth:`try_send` returned False until it is worth trying again, or :meth:`wake`. Owner only.
@@ -147,7 +147,7 @@ class OwnedSocket:
             deadline: when to return at the latest, in seconds of the loop's clock.
         """
         await self._bell.wait(deadline)
-        self._rung = False
+        self._rung = self._found_empty = False
         # Sends look at their mail once in a while only; this looks now.
         self._getsockopt(_EVENTS)
 
