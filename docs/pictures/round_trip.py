@@ -53,12 +53,12 @@ STATIONS = [
     Station("decode", "entered", 0, IO, "client packs and signs; ZMQ carries; the I/O thread wakes and receives"),
     Station("decode", "left", 0, IO, "signature checked, JSON parsed"),
     Station("serve", "entered", 0, MAIN, "handed to the lane; the main thread wakes"),
-    Station("publish", "left", 0, MAIN, "`busy` packed and signed; the I/O thread is rung, which sends it"),
+    Station("publish", "left", 0, MAIN, "`busy` packed and signed; it leaves with what follows"),
     Station("publish", "left", 1, MAIN, "cell, scope and gate made; history; `execute_input`"),
     Station("run", "entered", 0, MAIN, "code transformed and parsed"),
     Station("run", "left", 0, MAIN, "compiled and run"),
     Station("reply", "left", 0, MAIN, "C output flushed, results collected; `execute_reply` packed and signed"),
-    Station("publish", "left", 2, MAIN, "`idle` packed and signed"),
+    Station("publish", "left", 2, MAIN, "`idle` packed and signed; the I/O thread is rung"),
 ]
 
 
