@@ -51,7 +51,7 @@ def interrupt(client: Client, kernel: KernelProcess, request: pytest.FixtureRequ
 def interrupted(client: Client, interrupt: Callable[[], None], code: str) -> None:
     """The cell is interrupted, its error is KeyboardInterrupt, and the next cell runs."""
     running = client.start(code)
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     interrupt()
     result = client.result(running)
     assert result.reply["status"] == "error"
@@ -80,7 +80,7 @@ def test_a_cell_that_awaits_in_a_function(client: Client, interrupt: Callable[[]
 
 def test_a_nursery_with_a_busy_child(client: Client, interrupt: Callable[[], None], snippets: Snippets) -> None:
     running = client.start(snippets.busy_child)
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     interrupt()
     reply = client.result(running).reply
     assert reply["status"] == "error"
@@ -95,7 +95,7 @@ def test_a_cell_that_catches_everything(client: Client, interrupt: Callable[[], 
         f"import time\ntry:\n    {READY}    time.sleep(3600)\nexcept BaseException as exc:\n"
         "    print('caught', type(exc).__name__)"
     )
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     interrupt()
     assert client.result(running).stdout == "ready\ncaught KeyboardInterrupt\n"
     assert client.run("6 * 7").text == "42"
@@ -108,7 +108,7 @@ def test_an_awaiting_cell_that_catches_everything(
         f"try:\n    {READY}    await {snippets.wait_forever}\nexcept BaseException:\n    print('caught')\n"
         "    raise\nfinally:\n    print('finally')"
     )
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     interrupt()
     result = client.result(running)
     assert result.stdout == "ready\ncaught\nfinally\n"
@@ -121,11 +121,24 @@ def test_a_second_interrupt_ends_a_cell_that_handled_the_first(client: Client, i
         f"import time\ntry:\n    {READY}    time.sleep(3600)\nfinally:\n    print('again', flush=True)\n"
         "    time.sleep(3600)"
     )
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     interrupt()
-    client.printed(running, "again")
+    client.printed(running, "again\n")
     interrupt()
     assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+    assert client.run("6 * 7").text == "42"
+
+
+def test_interrupts_that_come_right_before_a_blocking_call(client: Client) -> None:
+    """CPython does not notice them: it looks for signals between bytecodes, and here are none before the call."""
+    running = client.start(
+        "import ctypes, operator, time\n"
+        "signalled_and_blocked = (getattr(ctypes.CDLL(None), 'raise'), time.sleep), (2, 3600)\n"
+        "try:\n    list(map(operator.call, *signalled_and_blocked))\nfinally:\n    print('again', flush=True)\n"
+        "    list(map(operator.call, *signalled_and_blocked))"
+    )
+    assert client.result(running).reply["ename"] == "KeyboardInterrupt"
+    assert client.result(running).stdout == "again\n"
     assert client.run("6 * 7").text == "42"
 
 
@@ -153,7 +166,7 @@ def test_threads_and_tasks_of_the_user_live_on(
 def test_queued_cells_are_aborted(client: Client, interrupt: Callable[[], None]) -> None:
     running = client.start(f"import time\n{READY}time.sleep(3600)")
     queued = client.start("never = 1")
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     interrupt()
     assert client.result(running).reply["ename"] == "KeyboardInterrupt"
     assert client.result(queued).status == "aborted"
@@ -170,7 +183,7 @@ def test_an_idle_kernel_is_not_touched(client: Client, kernel: KernelProcess, in
 
 def test_completion_lives_through_an_interrupt(client: Client, interrupt: Callable[[], None]) -> None:
     running = client.start(f"import time\n{READY}time.sleep(3600)")
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     asked = client.send("complete_request", {"code": "impo", "cursor_pos": 4})
     interrupt()
     assert client.result(running).reply["ename"] == "KeyboardInterrupt"
@@ -196,7 +209,7 @@ def test_impatience_shows_nothing_of_the_machinery(client: Client, snippets: Sni
     }
     for n in range(15):
         running = client.start(READY + codes[what])
-        client.printed(running, "ready")
+        client.printed(running, "ready\n")
         interrupts = [client.send("interrupt_request", channel="control") for _ in range(1 + n % 4)]
         result = client.result(running)
         for msg_id in interrupts:
@@ -279,7 +292,7 @@ def test_a_child_that_blocks_in_a_nursery_of_the_users(client: Client, what: str
         header=header,
         metadata={"timeout": 1.0} if how == "deadline" else None,
     )
-    client.printed(running, "ready")
+    client.printed(running, "ready\n")
     if how == "interrupt":
         asked = client.send("interrupt_request", channel="control", **header)
         assert client.result(asked).status == "ok"

@@ -18,7 +18,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -29,54 +29,112 @@ from async_kernel.platforms.signals import STOPPING_SIGNALS, WAKEUP_FD_CAN_BE_WR
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
+
+    from async_kernel.shell.cells.interrupts import SigintCounts
 
 __all__ = ["end_children", "leave_threads", "signals_handled", "watch_parent", "watch_signals"]
 
 
-class SignalBytes(NamedTuple):
-    """Where the numbers of signals arrive.
+class SignalBytes:
+    """Where the numbers of signals arrive, in the order in which the operating system delivers them.
 
-    Attributes:
+    A signal is delivered twice: its number is written at once, and Python's handler runs when the main thread comes to
+    its next bytecode. So each side counts how many SIGINTs it has seen, and the I/O loop knows which of those that it
+    has read the handler has not seen yet.
+
+    Args:
         receiver: has a byte for each signal, whatever the main thread is doing.
         stopping: the signals among them that stop the kernel.
         hand_on_to: the wake-up descriptor of the program around us, -1 if there is none.
+        is_ours: whether the handler of SIGINT is still the one that calls :meth:`note_handled`.
     """
 
-    receiver: socket.socket
-    stopping: frozenset[int]
-    hand_on_to: int
+    def __init__(
+        self, receiver: socket.socket, stopping: frozenset[int], hand_on_to: int, is_ours: Callable[[], bool]
+    ) -> None:
+        self.receiver = receiver
+        self.stopping = stopping
+        self.hand_on_to = hand_on_to
+        self._is_ours = is_ours
+        # Reentrant, for a handler may run in the middle of another one.
+        self._counting = threading.RLock()
+        self._interrupts = 0
+        self._handled = 0
 
     def take(self) -> bytes | None:
         """The numbers that have come, handed on; empty when there will be no more, None if there are none yet."""
-        try:
-            numbers = self.receiver.recv(4096)
-        except BlockingIOError:
-            return None
+        with self._counting:
+            try:
+                numbers = self.receiver.recv(4096)
+            except BlockingIOError:
+                return None
+            self._interrupts += numbers.count(signal.SIGINT)
         if numbers and self.hand_on_to >= 0:
             with suppress(OSError):  # it is full, or the program's loop has closed it
                 os.write(self.hand_on_to, numbers)
         return numbers
 
+    def arrived(self) -> int:
+        """How many SIGINTs have come so far, read or not: Python's handler, when it begins, is for all of them."""
+        with self._counting:
+            try:
+                unread = self.receiver.recv(4096, socket.MSG_PEEK)
+            except BlockingIOError:
+                unread = b""
+            return self._interrupts + unread.count(signal.SIGINT)
+
+    def note_handled(self, arrived: int) -> None:
+        """Python's handler is done with the first so many."""
+        self._handled = max(self._handled, arrived)
+
+    def unhandled(self) -> int:
+        """How many SIGINTs were read that Python's handler is not done with; 0 if somebody else handles them."""
+        with self._counting:
+            return max(0, self._interrupts - self._handled) if self._is_ours() else 0
+
+
+class HandlerRuns:
+    """Counts SIGINTs where their numbers cannot be read: each run of Python's handler is for one."""
+
+    def __init__(self) -> None:
+        self._runs = 0
+
+    def arrived(self) -> int:
+        """One more."""
+        self._runs += 1
+        return self._runs
+
+    def note_handled(self, arrived: int) -> None:
+        """Nobody waits for it."""
+
+    def unhandled(self) -> int:
+        """None is known of before its handler runs."""
+        return 0
+
 
 @contextmanager
-def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Generator[SignalBytes | None]:
+def signals_handled(
+    on_sigint: Callable[[Any, SigintCounts], object], *, stopping: bool
+) -> Generator[SignalBytes | None]:
     """Handle SIGINT by ``on_sigint(frame)``, and let all signals be seen by the socket that this yields.
 
     To be used in the main thread; elsewhere it does nothing and yields None. A program that has lent its handler of
     SIGINT keeps its own wake-up descriptor: what ours gets is handed on to it.
 
     Args:
-        on_sigint: called by the handler with the frame that was interrupted; what it raises is raised there.
+        on_sigint: called by the handler with the frame that was interrupted; what it raises is raised there. It
+            calls its second argument unless the signal is to be sent again.
         stopping: whether SIGTERM and SIGHUP are ours too (a launched kernel).
     """
     if not _in_main_thread():
         yield None
         return
     with ExitStack() as stack:
+        counts: SigintCounts = HandlerRuns()
 
         def handle(signum: int, frame: Any) -> None:
-            on_sigint(frame)
+            on_sigint(frame, counts)
 
         def seen_by_the_io_loop(signum: int, frame: Any) -> None:
             """The wake-up descriptor has told the I/O loop."""
@@ -102,7 +160,9 @@ def signals_handled(on_sigint: Callable[[Any], object], *, stopping: bool) -> Ge
         sender.setblocking(False)
         previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         give_back(_give_back_wakeup_fd, sender.fileno(), previous_fd)
-        yield SignalBytes(receiver, ending, -1 if stopping else previous_fd)
+        hand_on_to = -1 if stopping else previous_fd
+        counts = SignalBytes(receiver, ending, hand_on_to, lambda: signal.getsignal(signal.SIGINT) is handle)
+        yield counts
 
 
 _to_give_back_in_forks: list[list[Callable[[], object]]] = []
@@ -167,18 +227,41 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-async def watch_signals(signals: SignalBytes, stop: Callable[[], object], came: Callable[[bytes], object]) -> None:
-    """In the I/O loop: tell ``came`` the numbers of signals that have come, and stop on those that shall."""
-    while True:
-        await trio.lowlevel.wait_readable(signals.receiver)
-        numbers = signals.take()
-        if numbers is None:
-            continue
-        if not numbers:
-            return
-        came(numbers)
-        if not signals.stopping.isdisjoint(numbers):
-            stop()
+async def watch_signals(
+    signals: SignalBytes,
+    stop: Callable[[], object],
+    turn: Callable[[], object],
+    insist: Callable[[SigintCounts], Awaitable[object]],
+) -> None:
+    """In the I/O loop: see to it that signals are handled.
+
+    Args:
+        signals: where they arrive.
+        stop: called when one has come that stops the kernel.
+        turn: called for each: lets the shell's loop turn, so that Python's handlers run.
+        insist: makes sure that a cell feels SIGINTs; one call at a time.
+    """
+    async with trio.open_nursery() as nursery:
+        insisting = False
+
+        async def insist_once() -> None:
+            nonlocal insisting
+            await insist(signals)
+            insisting = False
+
+        while True:
+            await trio.lowlevel.wait_readable(signals.receiver)
+            numbers = signals.take()
+            if numbers is None:
+                continue
+            if not numbers:
+                return
+            if signal.SIGINT in numbers and not insisting:
+                insisting = True
+                nursery.start_soon(insist_once)
+            turn()
+            if not signals.stopping.isdisjoint(numbers):
+                stop()
 
 
 async def watch_parent(pid: int, stop: Callable[[], object], log: logging.Logger) -> None:

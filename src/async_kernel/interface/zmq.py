@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import stat
 import sys
 import threading
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from async_kernel.interface.session import AsyncSession
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
+    from async_kernel.shell.cells.interrupts import SigintCounts
     from async_kernel.typing import Header
 
 __all__ = ["AsyncSession", "ZMQInterface"]
@@ -302,7 +302,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             signals = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
             self.kernel.interrupts_by_signal = threading.current_thread() is threading.main_thread()
             if signals is not None:
-                io.start_soon(watch_signals, signals, self.stop, self._signal_came)
+                io.start_soon(watch_signals, signals, self.stop, self._turn, self.kernel.insist_on_sigint)
         if not self._launched:
             return
         stack.enter_context(descriptor_kept())
@@ -345,13 +345,11 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
     def _last_parent(self) -> Header | None:
         return self.kernel.last_parent()
 
-    def _on_sigint(self, frame: Any) -> None:
-        self.kernel.on_sigint(frame)
+    def _on_sigint(self, frame: Any, counts: SigintCounts) -> None:
+        self.kernel.on_sigint(frame, counts)
 
-    def _signal_came(self, numbers: bytes) -> None:
-        """In the I/O loop: let the shell's loop turn, so that Python's signal handlers run."""
-        if signal.SIGINT in numbers:
-            self.io.start_soon(self.kernel.insist_on_sigint)
+    def _turn(self) -> None:
+        """Let the shell's loop turn, so that Python's signal handlers run."""
         if self._token is not None:
             self._token.call_soon(_turn)
 

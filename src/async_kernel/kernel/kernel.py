@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from async_kernel.shell.base import BaseShell
     from async_kernel.shell.cells.cell import Cause, Cell
     from async_kernel.shell.cells.foreign import ForeignTask
-    from async_kernel.shell.cells.interrupts import Interrupted
+    from async_kernel.shell.cells.interrupts import Interrupted, SigintCounts
     from async_kernel.shell.cells.task import Task
     from async_kernel.typing import Content, Header
 
@@ -369,7 +369,6 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
         """Have a cell that the debugger has stopped end where it stands; False if it is not stopped."""
         if self._debugger is None or not self._debugger.condemn(cell, lambda: self.cut(lane, cell, cause, reason)):
             return False
-        cell.noticed = True
         cell.cut(cause, reason)
         return True
 
@@ -385,21 +384,31 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
         """What runs now, as in a task_tree_reply; from any thread."""
         return tree_of(self, stacks=stacks)
 
-    def on_sigint(self, frame: FrameType | None) -> None:
-        """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell."""
-        if self._debugger is not None:
-            if (cell := self.main.foreground) is not None and self._condemned(self.main, cell, "interrupt", None):
-                self._debugger.let_go(bool)
-                return
-            if self._debugger.let_go(self.interrupt):
-                return
-        if self.started:
-            self.main.interrupter.on_sigint(frame)
+    def on_sigint(self, frame: FrameType | None, counts: SigintCounts) -> None:
+        """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell.
 
-    async def insist_on_sigint(self) -> None:
-        """A SIGINT has come from outside: make sure that a blocking cell notices it; a task of another loop."""
+        Args:
+            frame: the interrupted one.
+            counts: counts the signals.
+        """
+        if not self.started or self._debugger_takes_sigint():
+            counts.note_handled(counts.arrived())
+        else:
+            self.main.interrupter.on_sigint(frame, counts)
+
+    def _debugger_takes_sigint(self) -> bool:
+        """Whether it stood at a breakpoint, and what it has stopped is let go and interrupted."""
+        if self._debugger is None:
+            return False
+        if (cell := self.main.foreground) is not None and self._condemned(self.main, cell, "interrupt", None):
+            self._debugger.let_go(bool)
+            return True
+        return self._debugger.let_go(self.interrupt)
+
+    async def insist_on_sigint(self, counts: SigintCounts) -> None:
+        """A SIGINT has come: make sure that a blocking cell notices it; a task of another loop."""
         if self.started and (cell := self.main.foreground) is not None:
-            await self.main.interrupter.insist_on_noticing(cell)
+            await self.main.interrupter.insist_on_handling(cell, counts)
 
     def shut_down(self, request: Request, *, restart: bool) -> None:
         """Stop because a client asked for it; it is answered when the cells have ended."""

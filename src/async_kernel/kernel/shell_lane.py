@@ -183,7 +183,7 @@ class ShellLane:
         """The time in which a cell runs here."""
         self.cells.add(cell)
         if foreground:
-            self.interrupter.foreground = cell
+            self.interrupter.begin(cell)
             self._start_deferred()
         try:
             yield

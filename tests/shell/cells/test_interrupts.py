@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import cProfile
-import signal
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -309,7 +307,6 @@ class FakeCell:
         self.gate.inside = inside
         self.state = state
         self.cause: str | None = None
-        self.noticed = False
         self.native = None
         self.is_showing = False
         self.cuts: list[str] = []
@@ -332,56 +329,128 @@ def interrupter_with(cell: Any, *, by_signal: bool = True) -> Interrupter:
     return interrupter
 
 
-def test_sigint_raises_in_a_blocking_cell() -> None:
+class FakeCounts:
+    """What counts signals: ``came`` have."""
+
+    def __init__(self) -> None:
+        self.came = 0
+        self.handled = 0
+
+    def arrived(self) -> int:
+        return self.came
+
+    def note_handled(self, arrived: int) -> None:
+        self.handled = arrived
+
+    def unhandled(self) -> int:
+        return self.came - self.handled
+
+
+@pytest.fixture
+def sigint(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeCounts]:
+    """Runs the handler after so many signals have come; those that are sent by the interrupter only come."""
+    counts = FakeCounts()
+
+    def come(count: int = 1) -> None:
+        counts.came += count
+
+    def sigint(interrupter: Interrupter, count: int = 1) -> FakeCounts:
+        come(count)
+        interrupter.on_sigint(None, counts)
+        return counts
+
+    monkeypatch.setattr(interrupts, "raise_sigint_in_main_thread", come)
+    return sigint
+
+
+def test_sigint_raises_in_a_blocking_cell(sigint: Callable[..., FakeCounts]) -> None:
     cell = FakeCell(inside=True)
     with pytest.raises(KeyboardInterrupt):
-        interrupter_with(cell).on_sigint(None)
+        sigint(interrupter_with(cell))
     assert cell.cuts == ["interrupt"]
 
 
-def test_sigint_cancels_an_awaiting_cell_and_raises_nothing() -> None:
+def test_sigint_cancels_an_awaiting_cell_and_is_sent_again_should_it_block(sigint: Callable[..., FakeCounts]) -> None:
     cell = FakeCell(inside=False, state="awaiting")
-    interrupter_with(cell).on_sigint(None)
-    assert cell.cuts == ["interrupt"]
+    counts = sigint(interrupter_with(cell))
+    assert (cell.gate.pending, cell.cuts, counts.unhandled()) == (True, ["interrupt"], 1)
 
 
-def test_sigint_without_a_cell_does_nothing() -> None:
-    interrupter_with(None).on_sigint(None)
+def test_sigint_without_a_cell_does_nothing(sigint: Callable[..., FakeCounts]) -> None:
+    assert sigint(interrupter_with(None)).unhandled() == 0
 
 
-def test_sigint_after_the_end_of_its_cell_spares_the_next() -> None:
+def test_our_signal_after_the_end_of_its_cell_spares_the_next(sigint: Callable[..., FakeCounts]) -> None:
     old, new = FakeCell(inside=True), FakeCell(inside=True)
     interrupter = interrupter_with(old)
-    previous = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        assert interrupter.interrupt() == "blocking"
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    assert interrupter.interrupt() == "blocking"
     old.state = "ended"
     interrupter.foreground = new  # type: ignore[assignment]
-    interrupter.on_sigint(None)
+    assert sigint(interrupter, 0).unhandled() == 0
     assert new.cuts == []
 
 
-def test_a_second_sigint_from_outside_strikes_a_cell_that_handles_the_first() -> None:
+def test_a_signal_that_came_where_nothing_may_be_raised_is_not_taken_for_the_next_cells(
+    sigint: Callable[..., FakeCounts],
+) -> None:
+    old, new = FakeCell(inside=True), FakeCell(inside=True)
+    interrupter = interrupter_with(old)
+    assert interrupter.interrupt() == "blocking"
+    old.gate.inside = False
+    sigint(interrupter, 0)  # it will be struck when it goes on
+    old.state = "ended"
+    interrupter.foreground = new  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        sigint(interrupter)
+
+
+def test_a_second_sigint_from_outside_strikes_a_cell_that_handles_the_first(
+    sigint: Callable[..., FakeCounts],
+) -> None:
     cell = FakeCell(inside=True)
     interrupter = interrupter_with(cell)
     for _ in range(2):  # one right after the other
         with pytest.raises(KeyboardInterrupt):
-            interrupter.on_sigint(None)
+            sigint(interrupter)
         cell.cause = "interrupt"
 
 
-def test_a_signal_that_we_sent_again_while_it_was_handled_spares_the_cell_once() -> None:
+def test_a_second_sigint_strikes_also_when_the_first_had_to_be_sent_again(sigint: Callable[..., FakeCounts]) -> None:
+    cell = FakeCell(inside=True)
+    interrupter = interrupter_with(cell)
+    interrupter._signalled = cell  # type: ignore[assignment]
+    interrupter._send()
+    with pytest.raises(KeyboardInterrupt):
+        sigint(interrupter)
+    cell.cause = "interrupt"
+    with pytest.raises(KeyboardInterrupt):
+        sigint(interrupter)
+
+
+def test_signals_that_a_c_call_has_ignored_swallow_none_in_the_next_cell(
+    sigint: Callable[..., FakeCounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupter = interrupter_with(FakeCell(inside=True))
+    monkeypatch.setattr(interrupts, "raise_sigint_in_main_thread", lambda: None)
+    interrupter.interrupt()
+    interrupter._signalled = None
+    interrupter.begin(FakeCell(inside=True))  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        sigint(interrupter)
+
+
+def test_a_signal_that_we_sent_again_while_it_was_handled_spares_the_cell_once(
+    sigint: Callable[..., FakeCounts],
+) -> None:
     cell = FakeCell(inside=True)
     interrupter = interrupter_with(cell)
     with pytest.raises(KeyboardInterrupt):
-        interrupter.on_sigint(None)
+        sigint(interrupter)
     cell.cause = "interrupt"
-    interrupter._resent_at = time.monotonic()
-    interrupter.on_sigint(None)
+    interrupter._send()
+    assert sigint(interrupter, 0).unhandled() == 0
     with pytest.raises(KeyboardInterrupt):
-        interrupter.on_sigint(None)
+        sigint(interrupter)
 
 
 @pytest.mark.trio
@@ -399,7 +468,7 @@ async def test_a_signal_is_not_sent_again_after_it_was_handled(
         __slots__ = ()
 
         def strike(self, exc: Any = KeyboardInterrupt, *, unless: Callable[[], bool] = bool) -> bool:
-            interrupter._noticed(cell)  # type: ignore[arg-type]
+            interrupter._note_handled(interrupter._handled)
             return super().strike(exc, unless=unless)
 
     cell.gate = HandledMeanwhile(threading.get_ident())

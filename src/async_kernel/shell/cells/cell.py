@@ -51,7 +51,6 @@ class Cell:
         reason: words that came with the cause.
         native: the task object of the async library that runs it.
         is_showing: whether its code has ended and its error is being shown.
-        noticed: whether the SIGINT handler has seen to an interrupt of it.
         must_end: whether it was cut short because its kernel ends.
         gate: knows whether the cell's code is on its thread's stack; interrupts go through it.
         gates_beside: of code that the cell waits for: its children, and what its magics run in threads.
@@ -69,7 +68,6 @@ class Cell:
         self.ended: float | None = None
         self.native: Any = None
         self.is_showing: bool = False
-        self.noticed = False
         self.must_end = False
         self.children: CellNursery | None = None
         self.child_error: BaseException | None = None

@@ -30,12 +30,11 @@ class ForeignTask:
         request: of the cell that started it.
         cause: why it was cut short, None if it was not.
         reason: words that came with the cause.
-        noticed: whether the SIGINT handler has seen to an interrupt of it.
         gate: never entered.
         is_showing: always false; what shows its error is not it.
     """
 
-    __slots__ = ("cause", "gate", "is_showing", "noticed", "reason", "ref", "request", "token")
+    __slots__ = ("cause", "gate", "is_showing", "reason", "ref", "request", "token")
 
     def __init__(self, ref: Callable[[], Any], token: LoopToken, request: Request | None) -> None:
         self.ref: Callable[[], Any] = ref
@@ -43,7 +42,6 @@ class ForeignTask:
         self.request: Request | None = request
         self.cause: Cause | None = None
         self.reason: str | None = None
-        self.noticed: bool = False
         self.is_showing: bool = False
         self.gate: Gate = Gate(token.thread_id)
 

@@ -15,16 +15,17 @@ not the gate's own; an asynchronous exception is only set while the gate is ente
 withdrawn when the gate is left. What strikes in between is kept, and raised when the cell's code goes on.
 
 A signal that nothing becomes of is sent again. Looking whether it was handled, and sending, is one step under a lock
-that the handler takes, too: a signal sent after the handling would be a second interrupt, in a cell that cleans up.
+that the handler takes, too: a signal sent after the handling would be a second interrupt, in a cell that cleans up. The
+interpreter may still be on its way to the handler then, which so runs once more. It can tell: it counts the signals
+that have arrived and those that were sent here, and when there are no others, nobody has asked for a second interrupt.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import anyio
 
@@ -46,17 +47,30 @@ if TYPE_CHECKING:
 
     Stoppable = Cell | Task | ForeignTask
 
-__all__ = ["Interrupted", "Interrupter", "exception_for_stopped", "insist_on_striking"]
+__all__ = ["Interrupted", "Interrupter", "SigintCounts", "exception_for_stopped", "insist_on_striking"]
 
 RESEND_S = 0.02
 """Seconds after which an unhandled signal is sent again: longer than the main thread needs for its next bytecode,
 which with several threads can be a switch interval (5 ms) or two; shorter than a person notices."""
 
-HANDOVER_S = 0.001
-"""Seconds at most from the moment in which CPython clears its note of a signal to the first line of the handler."""
-
 Interrupted = Literal["awaiting", "blocking", "queued", "ended"]
 """How an interrupt found its cell."""
+
+
+class SigintCounts(Protocol):
+    """Counts the SIGINTs of the process, whoever has sent them."""
+
+    def arrived(self) -> int:
+        """How many have come; Python's handler, when it begins, is for all of them."""
+        ...
+
+    def note_handled(self, arrived: int) -> None:
+        """Python's handler is done with the first so many: they need not be sent again."""
+        ...
+
+    def unhandled(self) -> int:
+        """How many are known to have come that Python's handler is not done with."""
+        ...
 
 
 class Interrupter:
@@ -76,13 +90,16 @@ class Interrupter:
         self._signalled: Stoppable | None = None
         self._aims: dict[Stoppable, Pending[None]] = {}
         self._sent = False
-        self._sent_at = -math.inf
+        self._sends = 0
+        self._seen = 0, 0
         self._handled: Pending[None] = Pending()
-        self._handled_at = -math.inf
-        self._resent_at = -math.inf
-        self._seen_at = -math.inf
         # Reentrant, for the handler may run in the middle of what its thread does under it.
         self._sending = threading.RLock()
+
+    def begin(self, cell: Cell) -> None:
+        """Interrupts are for this cell from now on, until ``foreground`` says otherwise; in the loop's thread."""
+        self.foreground = cell
+        self._settle()
 
     def interrupt(
         self, cell: Stoppable | None = None, cause: Cause = "interrupt", reason: str | None = None
@@ -113,8 +130,7 @@ class Interrupter:
             # First: code that comes to its next await is cancelled there, and would be struck while it handles that.
             if cell.cause is None:
                 cell.cause, cell.reason = cause, reason
-            self._sent_at = time.monotonic()
-            raise_sigint_in_main_thread()
+            self._send()
         cell.cut(cause, reason)
         # When the loop turns, its scope is cancelled. If it does not, it or a child of it blocks the loop: see insist.
         self.token.call_soon(self._turned, handled)
@@ -186,16 +202,15 @@ class Interrupter:
                 return handled.done() or cell.gate.delivered or cell.state == "ended"
 
             # Whichever comes first is the one: the handler withdraws the exception, the exception counts as handled.
-            if cell.gate.strike(_interrupt_that_tells(lambda: self._note_handled(handled)), unless=is_over):
+            if cell.gate.strike(_interrupt_that_tells(lambda: self._struck(handled)), unless=is_over):
                 also()
             with self._sending:
                 if is_over():
                     return
                 if not self._strikes_another(cell):
                     self._handled, self._signalled = handled, cell
-                self._sent, self._sent_at = True, time.monotonic()
-                self._resent_at = self._sent_at
-                raise_sigint_in_main_thread()
+                self._sent = True
+                self._send()
 
     def _turned(self, handled: Pending[None]) -> None:
         with self._sending:
@@ -205,25 +220,42 @@ class Interrupter:
 
     def _note_handled(self, handled: Pending[None]) -> None:
         with self._sending:
-            self._handled_at = time.monotonic()
             handled.set_result(None)
 
-    async def insist_on_noticing(self, cell: Cell) -> None:
-        """The same for a signal that somebody else has sent; the handler has run when the cell has noticed."""
-        turned: Pending[None] = Pending()
-        self.token.call_soon(turned.set_result, None)
-        while True:
+    def _struck(self, handled: Pending[None]) -> None:
+        """The exception from another thread was faster than any signal."""
+        self._settle()
+        self._note_handled(handled)
+
+    def _settle(self) -> None:
+        """In the loop's thread: what was sent has come, or never will: a C call ignored it, or two became one."""
+        with self._sending:
+            self._seen = self._seen[0], self._sends
+
+    def _send(self) -> None:
+        with self._sending:
+            self._sends += 1
+            raise_sigint_in_main_thread()
+
+    async def insist_on_handling(self, cell: Cell, counts: SigintCounts) -> None:
+        """The same for signals that somebody else has sent, however many there are until ``cell`` has ended."""
+        while waiting := counts.unhandled():
+            turned: Pending[None] = Pending()
+            self.token.call_soon(turned.set_result, None)
             with anyio.move_on_after(RESEND_S):
                 await turned
-                return
             with self._sending:
-                if cell.noticed or cell.state == "ended":
+                if cell.state == "ended" or (turned.done() and counts.unhandled() <= waiting):
                     return
-                self._signalled, self._resent_at = cell, time.monotonic()
-                raise_sigint_in_main_thread()
+                if not turned.done() and counts.unhandled():
+                    self._signalled = cell
+                    self._send()
 
-    def on_sigint(self, frame: FrameType | None) -> None:
+    def on_sigint(self, frame: FrameType | None, counts: SigintCounts) -> None:
         """Our SIGINT handler's work: called in the main thread, at the frame that the signal interrupted.
+
+        Where nothing may be raised, the cell is struck when it goes on. Should it block before that, the signal is to
+        be sent again: it stays unhandled in ``counts``.
 
         Raises:
             KeyboardInterrupt: exactly when that frame belongs to the cell that is meant: the one that
@@ -231,22 +263,29 @@ class Interrupter:
             asyncio.CancelledError: the same, in a child task of the cell on asyncio, whose loop a KeyboardInterrupt
                 would end.
         """
-        seen_before, self._seen_at = self._seen_at, time.monotonic()
-        target = self._target()
+        with self._sending:
+            arrived, sends = seen = counts.arrived(), self._sends
+            only_ours = arrived - self._seen[0] <= sends - self._seen[1]
+            self._seen = seen
+            target = self._target()
+            if target is self._signalled:
+                self._signalled = None  # whoever sends it again says so anew, and the next may be somebody else's
+
+        def done() -> None:
+            with self._sending:
+                counts.note_handled(arrived)
+                handled = self._handled if cell is None else self._aims.get(cell, self._handled)
+                if handled is self._handled:
+                    self._signalled = None
+                handled.set_result(None)
+
         cell = target or self.foreground
         if cell is None or cell.state == "ended" or cell.is_showing or cell.gate.sealed:
-            self._noticed(cell)
-            return
+            return done()
         if target is not None and cell.gate.delivered:
-            self._noticed(cell)
-            return  # its scope's cancellation was faster
-        now = self._seen_at
-        resent = self._resent_at > seen_before - HANDOVER_S and now - self._handled_at < 2 * RESEND_S
-        if target is None and cell.cause is not None and resent:
-            self._resent_at = -math.inf
-            return  # we sent it again at the moment in which it was handled; anybody else's is a second interrupt
-        if target is None and now - self._sent_at < RESEND_S:
-            return  # the same, and its cell has ended since
+            return done()  # its scope's cancellation was faster
+        if target is None and only_ours:
+            return counts.note_handled(arrived)  # sent again while it was handled, or its cell has ended since
         if cell.cause is None:
             cell.cut("interrupt")
         if not cell.gate.inside or cell.gate.owns_frame(frame):
@@ -257,14 +296,14 @@ class Interrupter:
                 and runs_in_child(cell, self.session)
                 and (raised := _exception_for_child(cell, frame))
             ):
-                self._noticed(cell)
+                done()
                 raise raised
-            return
+            return None
         if _trio_protects(frame) or not cell.gate.may_raise_at(frame):
             # Raised here, it would break the state of an async library. It comes when that is through with it.
             cell.gate.pending = True
-            return
-        self._noticed(cell)
+            return None
+        done()
         cell.gate.withdraw()
         raise KeyboardInterrupt
 
@@ -274,15 +313,6 @@ class Interrupter:
         if target is None or target.gate.inside:
             return target
         return next((each for each in list(self._aims) if each.gate.inside), target)
-
-    def _noticed(self, cell: Stoppable | None) -> None:
-        with self._sending:
-            handled = self._handled if cell is None else self._aims.get(cell, self._handled)
-            if handled is self._handled:
-                self._signalled = None
-            if cell is not None:
-                cell.noticed = True
-            self._note_handled(handled)
 
 
 async def insist_on_striking(gate: Gate) -> None:

@@ -47,7 +47,6 @@ class Task:
         native: the task object of the async library, once it runs.
         cause: why it was cut short, None if it was not.
         reason: words that came with the cause.
-        noticed: whether the SIGINT handler has seen to an interrupt of it.
         ended: whether its code has ended.
     """
 
@@ -60,7 +59,6 @@ class Task:
         "is_showing",
         "name",
         "native",
-        "noticed",
         "reason",
         "request",
         "scope",
@@ -77,7 +75,6 @@ class Task:
         self.native: Any = None
         self.cause: Cause | None = None
         self.reason: str | None = None
-        self.noticed: bool = False
         self.ended: bool = False
         self.gate: Gate = Gate(token.thread_id)
         self.is_showing: bool = False
