@@ -106,8 +106,13 @@ def test_pip_installs_into_the_environment_of_the_kernel(
 
 
 def test_uv_beside_all_environments_installs_into_that_of_the_kernel(
-    start_there: Callable[..., Client], environment: Path, wheel: Path, tmp_path: Path
+    start_there: Callable[..., Client],
+    environment: Path,
+    wheel: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("UV_PYTHON", raising=False)  # nox sets it for its sessions, and whoever sets it is obeyed
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if shutil.which("uv", path=path) is None:
         pytest.skip("uv is neither installed here nor on the PATH")
