@@ -151,14 +151,14 @@ def test_a_cell_that_cleans_up_at_the_end_is_not_struck(
     code = f"""
 import threading
 kernel, main = get_ipython().kernel, threading.current_thread()
-cleaning_up, struck, cut = threading.Event(), threading.Event(), kernel.close_lanes
+cleaning_up, struck, cut = threading.Event(), threading.Event(), kernel.interrupts.cut_all
 def late():
     if threading.current_thread() is not main:
         cleaning_up.wait(30)
     cut()
     if threading.current_thread() is not main:
         struck.set()
-kernel.close_lanes = late
+kernel.interrupts.cut_all = late
 try:
     print("ready")
     await {snippets.wait_forever}

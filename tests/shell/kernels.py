@@ -109,7 +109,7 @@ class Session:
         for lane in self.kernel.lanes():
             for cell in list(lane.cells):
                 if cell.request is request:
-                    self.kernel.cut(lane, cell, "interrupt")
+                    self.kernel.interrupts.cut(lane, cell, "interrupt")
 
     async def printed(self, cell: Request, text: str) -> None:
         """Wait until a cell has written ``text``."""

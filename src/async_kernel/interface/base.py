@@ -284,7 +284,7 @@ class BaseInterface(OwnLoop, ReadsConfigFiles, StrictCommandLine, anyio.AsyncCon
             return
         if "kernel" in vars(self):  # else it never came so far, and none must be made now: the slot may be free again
             # Before the cancellation of everything reaches cells: what interrupts them would find them cleaning up.
-            self.kernel.close_lanes()
+            self.kernel.interrupts.cut_all()
         self._root.cancel()
 
     def _release(self, failure: BaseException | None = None) -> None:

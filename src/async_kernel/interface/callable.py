@@ -115,7 +115,7 @@ class CallableInterface(BaseInterface[T_shell_co]):
 
     def closing_begins(self) -> None:
         """Read no more requests, cut cells short."""
-        self.kernel.close_lanes()
+        self.kernel.interrupts.cut_all()
 
     def handle_msg(self, msg_json: str, buffers: Buffers = None) -> None:
         """Take a message from the host; returns at once.

@@ -302,7 +302,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             signals = stack.enter_context(signals_handled(self._on_sigint, stopping=self._launched))
             self.kernel.interrupts_by_signal = threading.current_thread() is threading.main_thread()
             if signals is not None:
-                io.start_soon(watch_signals, signals, self.stop, self._turn, self.kernel.insist_on_sigint)
+                io.start_soon(watch_signals, signals, self.stop, self._turn, self.kernel.interrupts.insist_on_sigint)
         if not self._launched:
             return
         stack.enter_context(descriptor_kept())
@@ -346,7 +346,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
         return self.kernel.last_parent()
 
     def _on_sigint(self, frame: Any, counts: SigintCounts) -> None:
-        self.kernel.on_sigint(frame, counts)
+        self.kernel.interrupts.on_sigint(frame, counts)
 
     def _turn(self) -> None:
         """Let the shell's loop turn, so that Python's signal handlers run."""
@@ -359,7 +359,7 @@ class ZMQInterface(BaseInterface[T_shell_co], ConnectionFileMixin):
             return
         self.io.stop_reading()
         self.io.start_soon(self._enforce_grace)
-        self.kernel.close_lanes()
+        self.kernel.interrupts.cut_all()
 
     async def _enforce_grace(self) -> None:
         """In the I/O loop: the kernel gets its grace; then its own process ends, and an embedded one is told on."""

@@ -128,7 +128,7 @@ def _cancel_cell(kernel: Kernel[Any], lane: ShellLane, request: Request, reason:
         else:
             cell = _running(lane, request)
     if cell is not None:
-        state = kernel.cut(lane, cell, "cancel", reason)
+        state = kernel.interrupts.cut(lane, cell, "cancel", reason)
     elif request.ended:
         state = "ended"
     return None if state == "ended" else {"id": request.msg_id, "kind": "cell", "state": state}
@@ -142,7 +142,7 @@ def _cancel_by_task_id(kernel: Kernel[Any], task_id: str, reason: str | None) ->
     """Cancel a task of ours, or one that a cell has made with asyncio, by its name."""
     for lane in kernel.lanes():
         for task in lane.tasks():
-            if task.id == task_id and (state := kernel.cut(lane, task, "cancel", reason)) != "ended":
+            if task.id == task_id and (state := kernel.interrupts.cut(lane, task, "cancel", reason)) != "ended":
                 return {"id": task.id, "kind": "task", "state": state}
     return None
 
@@ -150,6 +150,6 @@ def _cancel_by_task_id(kernel: Kernel[Any], task_id: str, reason: str | None) ->
 def _cancel_all(kernel: Kernel[Any], subshell_id: str, lane: ShellLane, reason: str | None) -> Content:
     cells = [_cancel_cell(kernel, lane, request, reason) for request in _cells_of(lane)]
     states = [cell["state"] for cell in cells if cell is not None]
-    states += [kernel.cut(lane, task, "cancel", reason) for task in lane.tasks()]
+    states += [kernel.interrupts.cut(lane, task, "cancel", reason) for task in lane.tasks()]
     state = next((each for each in ("blocking", "awaiting", "queued") if each in states), "awaiting")
     return {"id": subshell_id, "kind": "subshell", "state": state}

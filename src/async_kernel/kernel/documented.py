@@ -16,6 +16,7 @@ from async_kernel.typing import Channel, NoValue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from async_kernel.kernel.interrupts import Interrupts
     from async_kernel.kernel.subshells import Subshells
     from async_kernel.lifetime.caller import Caller
     from async_kernel.shell.base import BaseShell
@@ -30,11 +31,11 @@ class DocumentedNames:
     if TYPE_CHECKING:
         shell: BaseShell[Any]
         subshells: Subshells
+        interrupts: Interrupts
         accepts_shutdown: bool
         parent: Any
 
-        def interrupt(self) -> object: ...  # noqa: D102 -- the kernel's
-        def stop(self) -> None: ...  # noqa: D102
+        def stop(self) -> None: ...  # noqa: D102 -- the kernel's
 
     @property
     def main_shell(self) -> BaseShell[Any]:
@@ -75,7 +76,7 @@ class DocumentedNames:
 
     def do_interrupt(self) -> None:
         """Cut the cell of the main shell short; from any thread."""
-        self.interrupt()
+        self.interrupts.interrupt()
 
     def raw_input(self, prompt: str = "") -> str:
         """Ask the client of the running cell for a line, as ``input`` does there."""

@@ -125,7 +125,7 @@ def _deadline(kernel: Kernel[Any], lane: ShellLane, cell: Cell) -> Generator[Non
         with anyio.move_on_after(cell.timeout):
             await over
             return
-        kernel.cut(lane, cell, "deadline")
+        kernel.interrupts.cut(lane, cell, "deadline")
 
     kernel.beside.start_soon(watch)
     try:

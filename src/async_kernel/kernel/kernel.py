@@ -8,7 +8,6 @@ this order, whatever its handler does.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,12 +19,11 @@ from traitlets.config import LoggingConfigurable
 
 from async_kernel.kernel import execution
 from async_kernel.kernel.beside import TasksBeside
-from async_kernel.kernel.blocked import blocking_tasks
 from async_kernel.kernel.cancel import cancel_any
-from async_kernel.kernel.children import interrupt_children
 from async_kernel.kernel.comms import comms_installed
 from async_kernel.kernel.debugging.available import why_no_debugger
 from async_kernel.kernel.documented import DocumentedNames
+from async_kernel.kernel.interrupts import Interrupts
 from async_kernel.kernel.questions import Questions
 from async_kernel.kernel.requests import COMMS, QUESTIONS
 from async_kernel.kernel.routing import Router
@@ -46,7 +44,6 @@ from async_kernel.typing import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
-    from types import FrameType
 
     import psutil
 
@@ -56,18 +53,10 @@ if TYPE_CHECKING:
     from async_kernel.protocol.request import Request
     from async_kernel.protocol.wire import Wire
     from async_kernel.shell.base import BaseShell
-    from async_kernel.shell.cells.cell import Cause, Cell
-    from async_kernel.shell.cells.foreign import ForeignTask
-    from async_kernel.shell.cells.interrupts import Interrupted, SigintCounts
-    from async_kernel.shell.cells.task import Task
+    from async_kernel.shell.cells.cell import Cell
     from async_kernel.typing import Content, Header
 
-    Stoppable = Cell | Task | ForeignTask
-
 __all__ = ["Kernel"]
-
-AGAIN_S = 2.0
-"""Seconds in which a second interrupt means all cells: long enough for two presses, too short for two thoughts."""
 
 
 class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable, Generic[T_interface_co]):
@@ -84,6 +73,7 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
         wire: where replies and outputs go.
         shell: the main shell.
         main: the lane of the main shell.
+        interrupts: cuts short what runs.
         interrupts_by_signal: whether the SIGINT handler is ours and cells run in the main thread.
         embedded: it is part of a program, whose loop the cells share.
         accepts_shutdown: False in a program that does not let its clients stop it.
@@ -143,10 +133,10 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
         self.subshells: Subshells = Subshells(self)
         self.threads: ThreadCells = ThreadCells(self)
         self.beside: TasksBeside = TasksBeside()
+        self.interrupts: Interrupts = Interrupts(self)
         self._process: psutil.Process | None = None
         self._debugger: Debugger | None = None
         self._shutdowns: list[tuple[Request, bool]] = []
-        self._closing = threading.RLock()
         self.main: ShellLane = ShellLane(self._execute, self.serving.message, self.show_error)
         self.watchdog: Watchdog = Watchdog(self)
         self.questions: Questions = Questions(self, self.serving.now, self.serving.in_loop)
@@ -185,7 +175,7 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
             try:
                 yield self
             finally:
-                self.close_lanes()
+                self.interrupts.cut_all()
                 await self.beside.close()
                 self._lanes.cancel_scope.cancel()
                 if self._debugger is not None:
@@ -200,28 +190,6 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
             await self._lanes.start(lane)
         self.router.start()  # before the first cell, which may come at once and block
         self._lanes.start_soon(self.main.serve)  # begins at the caller's next checkpoint
-
-    def close_lanes(self, cause: Cause = "shutdown", reason: str | None = None) -> None:
-        """Cut short whatever cell runs, each once, and let none begin; from any thread, any number of times.
-
-        A cell that was cut may be cleaning up by the time of the next call, and must not be struck again.
-        """
-        for lane in self.lanes():
-            lane.queue.stop()
-        with self._closing:
-            running = [(lane, cell) for lane in self.lanes() for cell in list(lane.cells) if not cell.must_end]
-            if self._debugger is not None:
-                for lane, cell in running:
-                    cell.must_end = self._condemned(lane, cell, cause, reason)
-                self._debugger.let_go(bool, for_good=True)
-            for lane, cell in running:
-                if not cell.must_end:
-                    cell.must_end = True
-                    self.cut(lane, cell, cause, reason)  # raises if it is the caller: the next call sees to the rest
-            for lane in self.lanes():
-                for task in blocking_tasks(lane):
-                    if task.cause is None:
-                        self.cut(lane, task, cause, reason)
 
     def closing_replies(self) -> None:
         """Answer what is left: cells that would not end, queued requests, the shutdown_requests themselves."""
@@ -330,48 +298,6 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
             supported_features=self.supported_features,
         )
 
-    def interrupt(self, subshell_id: str | None = None) -> Interrupted:
-        """Cut the foreground cell of the main shell, or of a subshell, short; from any thread.
-
-        A second interrupt of the same shell within two seconds is for its concurrent cells, too, wherever they run, and
-        for background tasks that block.
-
-        Raises:
-            RequestError: if there is no such subshell.
-        """
-        lane = self.main if subshell_id is None else self.subshells.get(subshell_id)
-        now = time.monotonic()
-        again, lane.interrupted_at = now - lane.interrupted_at < AGAIN_S, now
-        foreground = lane.foreground
-        state = "ended" if foreground is None else self.cut(lane, foreground, "interrupt")
-        if again:
-            for task in blocking_tasks(lane):
-                self.cut(lane, task, "interrupt")
-            for where in self.lanes():
-                for cell in list(where.cells):
-                    if cell is not foreground and cell.request.subshell_id == subshell_id:
-                        self.cut(where, cell, "interrupt")
-        return state
-
-    def cut(self, lane: ShellLane, cell: Stoppable, cause: Cause, reason: str | None = None) -> Interrupted:
-        """Cut one cell or task short, and see to it that it notices; from any thread."""
-        if self._debugger is not None:
-            if self._condemned(lane, cell, cause, reason):
-                self._debugger.let_go(bool)
-                return "blocking"
-            if self._debugger.let_go(lambda: self.cut(lane, cell, cause, reason)):
-                return "blocking"
-        state = lane.interrupter.interrupt(cell, cause, reason)
-        self.beside.start_soon(lane.interrupter.insist, cell, lambda: interrupt_children(self.log))
-        return state
-
-    def _condemned(self, lane: ShellLane, cell: Stoppable, cause: Cause, reason: str | None) -> bool:
-        """Have a cell that the debugger has stopped end where it stands; False if it is not stopped."""
-        if self._debugger is None or not self._debugger.condemn(cell, lambda: self.cut(lane, cell, cause, reason)):
-            return False
-        cell.cut(cause, reason)
-        return True
-
     def cancel_by_id(self, ids: list[str], reason: str | None = None) -> Content:
         """Cancel whatever these ids name: cells, background tasks, subshells; from any thread.
 
@@ -383,32 +309,6 @@ class Kernel(HasInterface[T_interface_co], DocumentedNames, LoggingConfigurable,
     def task_tree(self, *, stacks: bool = False) -> Content:
         """What runs now, as in a task_tree_reply; from any thread."""
         return tree_of(self, stacks=stacks)
-
-    def on_sigint(self, frame: FrameType | None, counts: SigintCounts) -> None:
-        """Work of the SIGINT handler: raises KeyboardInterrupt if ``frame`` belongs to the foreground cell.
-
-        Args:
-            frame: the interrupted one.
-            counts: counts the signals.
-        """
-        if not self.started or self._debugger_takes_sigint():
-            counts.note_handled(counts.arrived())
-        else:
-            self.main.interrupter.on_sigint(frame, counts)
-
-    def _debugger_takes_sigint(self) -> bool:
-        """Whether it stood at a breakpoint, and what it has stopped is let go and interrupted."""
-        if self._debugger is None:
-            return False
-        if (cell := self.main.foreground) is not None and self._condemned(self.main, cell, "interrupt", None):
-            self._debugger.let_go(bool)
-            return True
-        return self._debugger.let_go(self.interrupt)
-
-    async def insist_on_sigint(self, counts: SigintCounts) -> None:
-        """A SIGINT has come: make sure that a blocking cell notices it; a task of another loop."""
-        if self.started and (cell := self.main.foreground) is not None:
-            await self.main.interrupter.insist_on_handling(cell, counts)
 
     def shut_down(self, request: Request, *, restart: bool) -> None:
         """Stop because a client asked for it; it is answered when the cells have ended."""

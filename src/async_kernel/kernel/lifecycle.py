@@ -33,7 +33,7 @@ def interrupt(kernel: Kernel[Any], request: Request) -> Content:
 
     The reply says in ``state`` how the cell was found, and in ``note`` when it cannot be interrupted where it is.
     """
-    state = kernel.interrupt(request.subshell_id)
+    state = kernel.interrupts.interrupt(request.subshell_id)
     content: Content = {"status": "ok", "state": state}
     if state == "blocking" and not (kernel.interrupts_by_signal and request.subshell_id is None):
         content["note"] = (

@@ -114,7 +114,7 @@ class Subshells:
         lane = subshell.lane
         lane.queue.stop()  # or what waits would begin when what runs has ended
         for each in (*list(lane.cells), *blocking_tasks(lane)):
-            self._kernel.cut(lane, each, "shutdown", "the subshell was deleted")
+            self._kernel.interrupts.cut(lane, each, "shutdown", "the subshell was deleted")
         if subshell.scope is not None:
             subshell.scope.cancel()
         await subshell.ended.wait()
