@@ -113,6 +113,14 @@ def test_threads_are_named_unless_they_are_daemons(client: Client) -> None:
     client.run("go.set()\nt.join()")
 
 
+def test_a_pool_of_processes_is_named_only_while_it_works(client: Client) -> None:
+    client.run("import time\nfrom concurrent.futures import ProcessPoolExecutor")
+    assert client.run("pool = ProcessPoolExecutor(1)\npool.submit(abs, -42).result()").stderr == ""
+    said = client.run("pool.shutdown()\npool = ProcessPoolExecutor(1)\nbusy = pool.submit(time.sleep, 1)").stderr
+    assert said.startswith("Still running: thread ")
+    client.run("pool.shutdown()")
+
+
 def test_what_has_ended_is_not_named(client: Client) -> None:
     assert client.run("import threading\nt = threading.Thread(target=print)\nt.start(); t.join()").stderr == ""
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["leftovers", "leftovers_line", "what_will_not_end"]
 
+_POOLS_OF_PROCESSES = ("concurrent.futures.process", "loky.process_executor")
+
 _MOST = 5
 """How many are named: the line shall stay one."""
 
@@ -23,7 +25,7 @@ _MOST = 5
 def leftovers(lane: ShellLane, request: Request) -> list[str]:
     """The names of what the cell of ``request`` started and what still runs.
 
-    Daemon threads are nobody's, and callbacks of widgets come and go.
+    Daemon threads are nobody's, callbacks of widgets come and go, and a pool that waits for work does not run.
     """
     if not request.has_started:
         return []  # most cells; looking through 10,000 tasks of others would cost each of them 3 ms
@@ -41,9 +43,14 @@ def leftovers(lane: ShellLane, request: Request) -> list[str]:
     threads = [
         f"thread {thread.name}"
         for thread in (threading.enumerate() if started_by else ())
-        if not thread.daemon and started_by.get(thread) is request
+        if not thread.daemon and started_by.get(thread) is request and not _manages_an_idle_pool(thread)
     ]
     return tasks + threads
+
+
+def _manages_an_idle_pool(thread: threading.Thread) -> bool:
+    """Whether it only looks after a pool of processes (concurrent.futures', loky's, so joblib's) without work."""
+    return type(thread).__module__.endswith(_POOLS_OF_PROCESSES) and not getattr(thread, "pending_work_items", True)
 
 
 def leftovers_line(lane: ShellLane, request: Request) -> str:
