@@ -35,9 +35,8 @@ __all__ = ["Peers"]
 _ACCEPTED: Final = int(zmq.EVENT_ACCEPTED)
 _READY: Final = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 _DISCONNECTED: Final = int(zmq.EVENT_DISCONNECTED)
-_REFUSED: Final = int(
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
+_BROKEN_OFF: Final = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+_REFUSED: Final = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _EVENT: Final = struct.Struct("=HI")  # number and value, see zmq_socket_monitor(3)
 
 
@@ -69,7 +68,7 @@ class Peers:
         self._remembers = remembers
         self.all_known: bool = remembers
         self._connections: dict[int, _Connection] = {}
-        monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _REFUSED)
+        monitor = socket.get_monitor_socket(_ACCEPTED | _DISCONNECTED | _READY | _BROKEN_OFF | _REFUSED)
         self._socket = OwnedSocket(monitor, token, often=False)
 
     async def serve(self) -> None:
@@ -114,6 +113,8 @@ class Peers:
             self._forget(value)
         elif event & _REFUSED:
             self._complaints.add("a connection was refused: it does not speak ZMTP, or not with our key")
+        elif event & _BROKEN_OFF:  # a browser gets no other word either, since it waits for ours
+            self._complaints.add("a connection ended in its first words: a client that left, or it spoke no ZMTP")
 
     def _remember(self, descriptor: int) -> None:
         if not self._remembers:
