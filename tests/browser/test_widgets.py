@@ -148,7 +148,9 @@ def test_panel_follows_its_slider_both_ways(open_notebook: Callable[..., Page], 
 
     page.run(0, 1)
     wait("the square is 0")
-    page.panel(DEEP + "all.find((node) => node.className === 'noUi-handle noUi-handle-lower').focus()", 1)
+    handle = "all.find((node) => node.className === 'noUi-handle noUi-handle-lower')"
+    page.until(lambda: page.panel(f"{DEEP}return {handle} !== undefined", 1), "the handle of the slider")
+    page.panel(f"{DEEP}{handle}.focus()", 1)
     ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
     wait("the square is 1")
     page.run(2)
