@@ -9,7 +9,10 @@ import sys
 from multiprocessing import shared_memory
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+
+from tests.e2e.harness.client import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,6 +206,9 @@ def test_a_c_call_that_does_not_end_is_left_after_the_grace_time(
     client = kernel.client()
     running = client.start(f"import hashlib\n{READY}hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)")
     client.printed(running, "ready")
+    process = psutil.Process(kernel.pid)
+    began = process.cpu_times().user
+    wait_for(lambda: process.cpu_times().user > began + 0.3, "the call, which alone computes for so long")
     kernel.send_signal(signal.SIGTERM)
     gone(kernel, code=1)
 

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -83,9 +84,8 @@ def test_the_stand_in_gives_way_to_the_real_module(monkeypatch: pytest.MonkeyPat
     (package / "__init__.py").write_text("")
     (package / "zmqshell.py").write_text("real = True\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    monkeypatch.delitem(sys.modules, SHELL_MODULE, raising=False)
-    with recognisable_module():
+    without = {name: module for name, module in sys.modules.items() if name.partition(".")[0] != "ipykernel"}
+    with patch.dict(sys.modules, without, clear=True), recognisable_module():
         namespace: dict[str, object] = {}
         exec(f"from {SHELL_MODULE} import real", namespace)
         assert namespace["real"] is True
