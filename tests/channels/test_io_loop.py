@@ -57,15 +57,17 @@ class Clients:
     def __init__(self) -> None:
         self.context = OwningContext()
 
-    def connect(self, io: IOLoop) -> Client:
-        return Client(self.context, io)
+    def connect(self, io: IOLoop, *, without: str = "") -> Client:
+        return Client(self.context, io, without)
 
 
 class Client:
     """A blocking client with sockets of its own; its methods run in a thread."""
 
-    def __init__(self, context: OwningContext, io: IOLoop) -> None:
+    def __init__(self, context: OwningContext, io: IOLoop, without: str) -> None:
         self.session = Session(key=b"key")
+        self._io = io
+        self._context = context
         self._sockets: dict[str, Any] = {}
         for kind, channel in (
             (zmq.DEALER, "shell"),
@@ -73,14 +75,18 @@ class Client:
             (zmq.DEALER, "stdin"),
             (zmq.SUB, "iopub"),
         ):
-            socket = self._sockets[channel] = context.socket(kind)
-            if kind == zmq.SUB:
-                socket.subscribe(b"")
-            else:
-                socket.identity = self.session.bsession
-            port = getattr(io.ports, channel)
-            ip = io.ip or "127.0.0.1"
-            socket.connect(f"ipc://{ip}-{port}" if ip.startswith("/") else f"tcp://{ip}:{port}")
+            if channel != without:
+                self.connect(channel, kind)
+
+    def connect(self, channel: str, kind: int = zmq.DEALER) -> None:
+        socket = self._sockets[channel] = self._context.socket(kind)
+        if kind == zmq.SUB:
+            socket.subscribe(b"")
+        else:
+            socket.identity = self.session.bsession
+        port = getattr(self._io.ports, channel)
+        ip = self._io.ip or "127.0.0.1"
+        socket.connect(f"ipc://{ip}-{port}" if ip.startswith("/") else f"tcp://{ip}:{port}")
 
     async def __call__(self, fn: Callable[..., T], *args: Any) -> T:
         return await to_thread.run_sync(lambda: fn(*args))
@@ -295,18 +301,14 @@ async def test_one_client_is_asked_and_answers_after_all_output(clients: Clients
 
 async def test_a_client_whose_stdin_connects_late_is_asked_then(clients: Clients) -> None:
     async with running() as rig:
-        client = clients.connect(rig.io)
-        identity, port = client.session.bsession, rig.io.ports.stdin
-        client._sockets["stdin"].close(linger=0)
+        client = clients.connect(rig.io, without="stdin")
         client.send("shell", "execute_request", {"code": ""})
         while not rig.requests:
             await anyio.lowlevel.checkpoint()
         answer: Pending[str] = Pending()
         rig.io.ask_input(rig.requests[0], "? ", answer)
         await anyio.wait_all_tasks_blocked()
-        late = client._sockets["stdin"] = clients.context.socket(zmq.DEALER)
-        late.identity = identity
-        late.connect(f"tcp://127.0.0.1:{port}")
+        client.connect("stdin")
         await client(client.get, "stdin")
         client.send("stdin", "input_reply", {"value": "late"})
         assert await answer == "late"
