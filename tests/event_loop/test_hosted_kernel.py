@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from tests.event_loop.display import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -44,20 +41,6 @@ axes.plot([1, 2, 3])
 plt.show()
 type(figure.canvas.manager).__name__
 """
-
-
-@pytest.fixture(scope="module")
-def screen() -> Generator[dict[str, str]]:
-    with display() as variables:
-        yield variables
-
-
-@pytest.fixture(params=["tk", "qt"])
-def host(request: pytest.FixtureRequest) -> str:
-    needed = {"tk": "tkinter", "qt": "PySide6"}[request.param]
-    if find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed")
-    return request.param
 
 
 def display_of(host: str, screen: dict[str, str]) -> dict[str, str]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,9 @@ import pytest
 from async_kernel.event_loop.host import Host, make_host
 from async_kernel.event_loop.run import run
 from async_kernel.typing import Backend, Hosts, RunSettings
-from tests.event_loop.display import display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 REFUSALS = {
@@ -44,20 +42,6 @@ PROGRAMS: dict[str, Any] = {
     "a_cell_may_wait_in_a_window": 10,
     "nothing_is_left": [0, []],
 }
-
-
-@pytest.fixture(scope="module")
-def screen() -> Generator[dict[str, str]]:
-    with display() as variables:
-        yield variables
-
-
-@pytest.fixture(params=["tk", "qt"])
-def host(request: pytest.FixtureRequest) -> str:
-    needed = {"tk": "tkinter", "qt": "PySide6"}[request.param]
-    if find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed")
-    return request.param
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,27 @@ class State:
     bound: float = PROMPT
     code_at_end: int = 0
 
+    def bring_about(self, client: Client, snippets: Snippets) -> str:
+        """Have the kernel do it, after printing :data:`LINES`.
+
+        Returns:
+            The id of the message that asked for the cell.
+        """
+        header = {}
+        if self.in_subshell:
+            header["subshell_id"] = client.request("create_subshell_request", channel="control").reply["subshell_id"]
+        debugger = Session(client)
+        if self.debugged:
+            debugger.attach()
+        code = f"for n in range(2000): print(n)\n{self.code.replace('{forever}', snippets.wait_forever)}"
+        running = client.start(code, header=header)
+        client.printed(running, "ready")
+        if self.debugged:
+            debugger.stopped()
+        if not self.runs:
+            client.result(running)
+        return running
+
 
 STATES = {
     "idle": State("print('ready')", runs=False),
@@ -175,19 +196,7 @@ def test_it_ends(
     os.mkfifo(pipe)
     if way == "stop()":
         assert client.run(LISTEN.format(path=str(pipe))).status == "ok"
-    header = {}
-    if what.in_subshell:
-        header["subshell_id"] = client.request("create_subshell_request", channel="control").reply["subshell_id"]
-    debugger = Session(client)
-    if what.debugged:
-        debugger.attach()
-    code = f"for n in range(2000): print(n)\n{what.code.replace('{forever}', snippets.wait_forever)}"
-    running = client.start(code, header=header)
-    client.printed(running, "ready")
-    if what.debugged:
-        debugger.stopped()
-    if not what.runs:
-        client.result(running)
+    running = what.bring_about(client, snippets)
     kernel.children()
 
     began = time.monotonic()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.harness.client import wait_for
-from tests.e2e.harness.debugging import Session
 from tests.e2e.harness.process import start_program
 from tests.torture.scale import LONG, of, record
 from tests.torture.test_shutdown import LINES, PROMPT, SECONDS, SLACK, STATES
@@ -115,19 +114,7 @@ def test_it_ends_and_the_program_goes_on(
 ) -> None:
     what = STATES[state]
     client = program.client()
-    header = {}
-    if what.in_subshell:
-        header["subshell_id"] = client.request("create_subshell_request", channel="control").reply["subshell_id"]
-    debugger = Session(client)
-    if what.debugged:
-        debugger.attach()
-    code = f"for n in range(2000): print(n)\n{what.code.replace('{forever}', snippets.wait_forever)}"
-    running = client.start(code, header=header)
-    client.printed(running, "ready")
-    if what.debugged:
-        debugger.stopped()
-    if not what.runs:
-        client.result(running)
+    running = what.bring_about(client, snippets)
     program.children()
 
     began = time.monotonic()

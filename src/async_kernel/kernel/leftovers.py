@@ -48,7 +48,7 @@ def leftovers(lane: ShellLane, request: Request) -> list[str]:
     return tasks + threads
 
 
-def _manages_an_idle_pool(thread: threading.Thread) -> bool:
+def _manages_an_idle_pool(thread: object) -> bool:
     """Whether it only looks after a pool of processes (concurrent.futures', loky's, so joblib's) without work."""
     return type(thread).__module__.endswith(_POOLS_OF_PROCESSES) and not getattr(thread, "pending_work_items", True)
 
