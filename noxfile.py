@@ -172,7 +172,7 @@ def browsers(session: nox.Session) -> None:
     """Run the tests in JupyterLab and Notebook 7 in a browser; ``--pictures=folder`` keeps what they look like."""
     needs(session, {"chromedriver": "chromium-driver"}, {})
     install(session, ".[test,browser]", "pip")
-    session.run("pytest", "tests/browser", *session.posargs)
+    session.run("pytest", "tests/browser", *PARALLEL, *session.posargs)
 
 
 @nox.session
