@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.e2e.harness.client import Client
     from tests.e2e.harness.process import KernelProcess
 
@@ -46,6 +48,24 @@ def test_a_concurrent_cell_runs_while_another_awaits(client: Client, first_line:
     assert not client.so_far(waiting).done
     cancel(client, msg_ids=[waiting])
     client.result(waiting)
+
+
+def test_cells_that_were_sent_together_begin_in_order(client: Client, tmp_path: Path) -> None:
+    come = tmp_path / "all have come"
+    client.run("began, where = [], __import__('contextvars').ContextVar('where', default='nowhere')")
+    blocking = client.start(f"import pathlib, time\nwhile not pathlib.Path({str(come)!r}).exists(): time.sleep(0.01)")
+    note = "{}began.append(({}, where.get()))\nwhere.set('cell {}')"
+    modes = ["# task\n", "", "# task\n", "# task\n", ""]
+    cells = [client.start(note.format(mode, n, n)) for n, mode in enumerate(modes)]
+    assert client.request("kernel_info_request").status == "ok"  # so they have come, too
+    come.touch()
+    for cell in (blocking, *cells):
+        assert client.result(cell).status == "ok"
+    # Tasks pass by the cells that wait for the blocking one, and each finds an environment of its own.
+    assert (
+        client.value("[n for n, _ in began if n < 2], [n for n, _ in began if n in (0, 2, 3)]") == "([0, 1], [0, 2, 3])"
+    )
+    assert client.value("[where for _, where in sorted(began)]") == str(["nowhere"] * 4 + ["cell 1"])
 
 
 def test_a_cell_in_a_thread_runs_while_another_blocks(client: Client) -> None:

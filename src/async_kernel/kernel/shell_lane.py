@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from async_kernel.kernel.beginnings import Beginnings
 from async_kernel.lifetime.caller import Caller
 from async_kernel.lifetime.loop_token import current_loop_token
 from async_kernel.shell.background.names import current_session
@@ -76,7 +78,7 @@ class ShellLane:
         self.cells: set[Cell] = set()
         self.coming: dict[str, Request] = {}
         self._beside_queue: deque[Request] = deque()
-        self._after_begin: list[Request] = []
+        self._beginnings: Beginnings = Beginnings(self._begin_beside)
         self._serving = False
         self._begun_beside: dict[str, Request] = {}
         self.interrupted_at: float = -math.inf
@@ -91,6 +93,7 @@ class ShellLane:
             self.expect(request)
             self._start_beside(request)
             return
+        await self._beginnings.before(request)
         self.last_parent = request.header
         current_session.set(self.session)
         try:
@@ -116,6 +119,7 @@ class ShellLane:
     def start_beside(self, request: Request) -> None:
         """Start a concurrent cell as a task of this loop; from any thread, also before the lane serves."""
         self.expect(request)
+        self._beginnings.expect(request)
         self._beside_queue.append(request)
         if self._serving:
             self.token.call_soon(self._start_queued_beside)
@@ -131,20 +135,25 @@ class ShellLane:
             self._start_beside(self._beside_queue.popleft())
 
     def _start_beside(self, request: Request) -> None:
-        if self.foreground is None and len(self.queue):
-            # A cell that was sent before is about to begin; it shall have run to its first await.
-            self._after_begin.append(request)
-        else:
-            self._concurrent.start_soon(self.serve_beside, request)
+        sooner = self.queue.serving, *self.queue.queued()[:1]  # of these, one is about to begin if none runs
+        after_another = self.foreground is None and any(cell and cell.received < request.received for cell in sooner)
+        self._beginnings.start(request, after_another=after_another)
+
+    def _begin_beside(self, request: Request) -> None:
+        # Whoever lets it begin is no ancestor of it: it shall not find what cells have put into context variables.
+        self._context.copy().run(self._concurrent.start_soon, self._serve_in_turn, request)
+
+    async def _serve_in_turn(self, request: Request) -> None:
+        try:
+            await self._beginnings.turn(request)
+            await self.serve_beside(request)
+        finally:
+            self._beginnings.has_begun(request)  # in case that it did not
 
     def _begin_deferred(self) -> None:
         """The cell that they were to begin after has ended, or will not begin."""
         if self.foreground is None and not len(self.queue):
-            self._start_deferred()
-
-    def _start_deferred(self) -> None:
-        while self._after_begin:
-            self._concurrent.start_soon(self.serve_beside, self._after_begin.pop(0))
+            self._beginnings.release()
 
     def waiting(self) -> list[Request]:
         """The cells that have not begun."""
@@ -184,7 +193,9 @@ class ShellLane:
         self.cells.add(cell)
         if foreground:
             self.interrupter.begin(cell)
-            self._start_deferred()
+            self._beginnings.release()
+        else:
+            self._beginnings.has_begun(cell.request)
         try:
             yield
         finally:
@@ -200,6 +211,7 @@ class ShellLane:
             by_signal: whether SIGINT is ours and this is the main thread.
         """
         token = current_loop_token()
+        self._context = copy_context()
         async with (
             _caller(self.queue.name),
             Session.open(self._failed) as self.session,
