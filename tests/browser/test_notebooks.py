@@ -19,6 +19,7 @@ def test_cells_run_and_show_what_they_print(open_notebook: Callable[..., Any], f
     page.wait_text(1, "sleeps")
     page.interrupt()
     page.wait_text(1, "KeyboardInterrupt")
+    page.wait_done(1)  # its reply; what is sent before that is aborted
     page.run(2)
 
     page.wait_text(2, "[3]:\n'after'")
