@@ -1,80 +1,158 @@
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-import trio
-import trio.testing
 
-from async_kernel.channels.lookout import LOOK_S, Lookout
+from async_kernel.channels.lookout import Lookout
+from async_kernel.platforms.events import HAVE_EVENTFD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable, Generator
 
-pytestmark = pytest.mark.trio
-
-
-@asynccontextmanager
-async def a_lookout() -> AsyncIterator[tuple[Lookout, list[float]]]:
-    """One that serves, and the times at which it has woken its sleeper."""
-    lookout, wakes = Lookout(), list[float]()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(lookout.serve)
-        await trio.testing.wait_all_tasks_blocked()
-        lookout.sleep(lambda: wakes.append(trio.current_time()))
-        yield lookout, wakes
-        nursery.cancel_scope.cancel()
+pytestmark = pytest.mark.skipif(not HAVE_EVENTFD, reason="there is nothing to wait for here")
 
 
-async def test_it_looks_once_when_something_is_expected(autojump_clock: object) -> None:
-    async with a_lookout() as (lookout, wakes):
-        began = trio.current_time()
-        lookout.expect()
-        coming = lookout.coming
-        await trio.sleep(3600)
-    assert (coming, wakes) == (True, [pytest.approx(began + LOOK_S)])
+@pytest.fixture
+def pipe() -> Generator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
 
 
-async def test_it_does_not_look_again_for_what_was_seen(autojump_clock: object) -> None:
-    async with a_lookout() as (lookout, wakes):
-        lookout.expect()
-        lookout.look()
-        coming = lookout.coming
-        await trio.sleep(3600)
-    assert (coming, wakes) == (False, [])
+class Rig:
+    """One that may look; each look notes whether messages that come after it need not wake anybody."""
+
+    def __init__(self, lookout: Lookout) -> None:
+        self.lookout = lookout
+        self.looks: list[bool] = []
+        self.during_the_look: Callable[[], object] = lambda: None
+        lookout.may_look(self.look)
+
+    def look(self) -> None:
+        self.looks.append(self.lookout.covers())
+        self.during_the_look()
 
 
-async def test_it_looks_anew_for_each_request(autojump_clock: object) -> None:
-    async with a_lookout() as (lookout, wakes):
-        for _ in range(3):
-            lookout.expect()
-            await trio.sleep(3600)
-            lookout.look()
-            lookout.sleep(lambda: wakes.append(trio.current_time()))
-    assert len(wakes) == 3
-
-
-async def test_more_requests_do_not_put_it_off(autojump_clock: object) -> None:
-    async with a_lookout() as (lookout, wakes):
-        began = trio.current_time()
-        for _ in range(10):
-            lookout.expect()
-            await trio.sleep(LOOK_S / 4)
-    assert wakes[0] == pytest.approx(began + LOOK_S)
-
-
-async def test_nothing_is_promised_while_the_owner_is_awake(autojump_clock: object) -> None:
-    async with a_lookout() as (lookout, wakes):
-        lookout.look()
-        lookout.expect()
-        coming = lookout.coming
-        await trio.sleep(3600)
-    assert (coming, wakes) == (False, [])
-
-
-async def test_nothing_is_promised_before_it_serves(autojump_clock: object) -> None:
+@pytest.fixture
+def rig(pipe: tuple[int, int]) -> Generator[Rig]:
     lookout = Lookout()
-    lookout.sleep(lambda: None)
+    lookout.open([pipe[0]])
+    yield Rig(lookout)
+    lookout.close()
+
+
+LONG = time.perf_counter() + 1e6
+
+
+def in_a_while() -> float:
+    return time.perf_counter() + 0.001
+
+
+def test_what_else_comes_ends_the_stay_and_is_told(rig: Rig, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"x")
+    rig.lookout.expect()
+    assert (rig.lookout.stay(LONG), rig.looks) == (True, [False])  # from now on, who puts something out has to ring
+
+
+def test_it_looks_when_nothing_has_come_for_a_while(rig: Rig) -> None:
+    rig.lookout.expect()
+    assert (rig.lookout.stay(in_a_while()), rig.looks) == (False, [False])
+
+
+def test_it_looks_at_once_when_there_is_no_time(rig: Rig) -> None:
+    rig.lookout.expect()
+    assert (rig.lookout.stay(0.0), rig.looks) == (False, [False])
+
+
+@pytest.mark.parametrize(("awaited", "looks"), [(False, [False]), (True, [True, False])])
+def test_only_what_is_awaited_is_seen_before_the_stay_ends(rig: Rig, awaited: bool, looks: list[bool]) -> None:
+    rig.lookout.expect()
+    assert rig.lookout.covers(awaited=awaited)
+    rig.lookout.stay(in_a_while())
+    assert rig.looks == looks
+
+
+def test_it_goes_on_until_something_else_comes(rig: Rig, pipe: tuple[int, int]) -> None:
+    def go_on() -> None:
+        if len(rig.looks) < 3:
+            rig.lookout.covers(awaited=True)
+        elif len(rig.looks) == 3:
+            os.write(pipe[1], b"x")
+
+    rig.during_the_look = go_on
+    rig.lookout.expect()
+    rig.lookout.covers(awaited=True)
+    assert (rig.lookout.stay(LONG), rig.looks) == (True, [True, True, True, False])
+
+
+def test_what_comes_between_the_last_wait_and_the_last_look_has_to_ring(rig: Rig) -> None:
+    """Else it would lie there: the look may have passed it already."""
+    covered: list[bool] = []
+    rig.during_the_look = lambda: covered.append(rig.lookout.covers(awaited=True))
+    rig.lookout.expect()
+    rig.lookout.stay(in_a_while())
+    assert covered == [False]
+
+
+def test_a_ring_that_comes_too_late_makes_the_next_stay_look_once_more(rig: Rig) -> None:
+    """A thread has read that it is covered, and rings when the stay is over: its message has been seen by then."""
+    rig.lookout.expect()
+    rig.lookout.covers(awaited=True)
+    rig.lookout.stay(0.0)
+    rig.looks.clear()
+    rig.lookout.expect()
+    rig.lookout.stay(in_a_while())
+    assert rig.looks == [True, False]
+
+
+def test_a_ring_from_another_thread_ends_the_wait(rig: Rig) -> None:
+    rig.lookout.expect()
+    ringing = threading.Thread(target=lambda: rig.lookout.covers(awaited=True))
+    ringing.start()
+    rig.during_the_look = ringing.join
+    rig.lookout.stay(in_a_while() + 1)
+    assert rig.looks == [True, False]
+
+
+def test_nothing_is_promised_while_the_owner_of_output_is_awake(rig: Rig) -> None:
+    rig.lookout.may_look(None)
+    rig.lookout.expect()
+    assert (rig.lookout.covers(), rig.lookout.stay(LONG), rig.looks) == (False, False, [])
+
+
+def test_it_does_not_stay_unless_something_is_expected(rig: Rig) -> None:
+    assert (rig.lookout.covers(), rig.lookout.stay(LONG), rig.looks) == (False, False, [])
+
+
+def test_an_error_of_the_look_leaves_no_promise(rig: Rig) -> None:
+    def fail() -> None:
+        raise RuntimeError
+
+    rig.during_the_look = fail
+    rig.lookout.expect()
+    rig.lookout.covers(awaited=True)
+    with pytest.raises(RuntimeError):
+        rig.lookout.stay(LONG)
+    assert not rig.lookout.covers()
+
+
+def test_without_descriptors_nothing_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("async_kernel.channels.lookout.HAVE_EVENTFD", False)
+    lookout = Lookout()
+    lookout.open([None])
+    rig = Rig(lookout)
     lookout.expect()
-    assert not lookout.coming
+    assert (lookout.covers(), lookout.stay(LONG), rig.looks) == (False, False, [])
+
+
+def test_a_closed_one_does_not_stay_nor_ring(rig: Rig) -> None:
+    rig.lookout.expect()
+    rig.lookout.close()
+    rig.lookout.close()
+    rig.lookout.covers(awaited=True)  # its number may mean another file by now
+    assert (rig.lookout.stay(LONG), rig.looks) == (False, [])

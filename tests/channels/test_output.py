@@ -10,7 +10,7 @@ from async_kernel.channels.lookout import Lookout
 from async_kernel.channels.output import WRITE_BYTES, Output, OutputQueue, StreamRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 A, B = {"msg_id": "a"}, {"msg_id": "b"}
 
@@ -158,19 +158,67 @@ def attached(limit: int) -> tuple[OutputQueue, threading.Semaphore]:
     return queue, wakes
 
 
-def test_while_the_owner_is_about_to_look_it_is_woken_only_for_what_is_awaited() -> None:
-    lookout, wakes = Lookout(), list[str]()
+class FakeLookout(Lookout):
+    """Notes which messages it was asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coming = True
+        self.awaited: list[bool] = []
+
+    def covers(self, *, awaited: bool = False) -> bool:
+        self.awaited.append(awaited)
+        return self.coming
+
+
+def test_while_somebody_is_about_to_look_the_owner_is_not_woken() -> None:
+    lookout, wakes = FakeLookout(), list[str]()
     queue = OutputQueue(1000, lookout)
     queue.attach(lambda: wakes.append("wake"))
-    lookout.coming = True
     queue.put(Output([b"busy"]))
-    woken = [len(wakes)]
     queue.put(Output([b"idle"], awaited=True))
-    woken.append(len(wakes))
+    woken = [len(wakes)]
     lookout.coming = False
     queue.put(Output([b"busy"]))
     woken.append(len(wakes))
-    assert (woken, contents(queue)) == ([0, 1, 2], [b"busy", b"idle", b"busy"])
+    assert (woken, lookout.awaited) == ([0, 1], [False, True, False])
+    assert contents(queue) == [b"busy", b"idle", b"busy"]
+
+
+@pytest.mark.parametrize(
+    ("put_in", "taken", "left"),
+    [
+        ("mt", "m", "t"),
+        ("tmt", "tm", "t"),
+        ("t", "", "t"),
+        ("tm", "tm", ""),
+        ("", "", ""),
+    ],
+)
+def test_text_after_the_last_message_can_be_left(put_in: str, taken: str, left: str) -> None:
+    queue, _ = attached(1000)
+    for each in put_in:
+        if each == "m":
+            queue.put(Output([b"m"], parent=A))
+        else:
+            queue.write("stdout", each, A)
+    first = kinds(queue.take(last_text=False))
+    assert (first, queue.has_messages, kinds(queue.take())) == (taken, False, left)
+
+
+def kinds(items: Iterable[Output | StreamRun]) -> str:
+    return "".join("t" if isinstance(item, StreamRun) else "m" for item in items)
+
+
+def test_text_that_was_left_is_written_on_and_what_was_taken_is_not() -> None:
+    queue, _ = attached(1000)
+    queue.write("stdout", "b1", B)
+    queue.put(Output([b"m"], parent=A))
+    queue.write("stdout", "a1", A)
+    assert kinds(queue.take(last_text=False)) == "tm"
+    queue.write("stdout", "b2", B)
+    queue.write("stdout", "a2", A)
+    assert contents(queue) == [("stdout", "a1a2", "a"), ("stdout", "b2", "b")]
 
 
 def test_a_producer_waits_until_half_has_left() -> None:

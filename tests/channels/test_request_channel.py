@@ -12,7 +12,7 @@ from jupyter_client.session import DELIM, Session
 
 from async_kernel.channels.complaints import Complaints
 from async_kernel.channels.lookout import Lookout
-from async_kernel.channels.request_channel import RequestChannel
+from async_kernel.channels.request_channel import _BATCH, RequestChannel
 from async_kernel.channels.routers import configure_router
 from async_kernel.channels.settings import IOSettings
 from async_kernel.transport.codec import Codec, LocalError
@@ -21,7 +21,7 @@ from async_kernel.typing import Channel
 from tests.sockets import TaskClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from async_kernel.protocol.request import Request
     from tests.sockets import OwningContext
@@ -122,44 +122,77 @@ async def test_an_answer_at_once_is_sent_and_wakes_nobody(
     assert (reply["content"], wakes) == ({"status": "ok"}, [])
 
 
-@asynccontextmanager
-async def a_lookout() -> AsyncIterator[Lookout]:
-    """One whose owner of iopub sleeps."""
-    lookout = Lookout()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(lookout.serve)
-        await trio.testing.wait_all_tasks_blocked()
-        lookout.sleep(lambda: None)
-        yield lookout
-        nursery.cancel_scope.cancel()
+class FakeLookout(Lookout):
+    """Notes the stays, whether there was time, and how often it was told to expect something before.
+
+    In one that has time, the kernel answers what was submitted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expected = 0
+        self.stays: list[tuple[int, bool]] = []
+        self.answer: Callable[[], object] = lambda: None
+
+    def expect(self) -> None:
+        self.expected += 1
+
+    def covers(self, *, awaited: bool = False) -> bool:
+        return self.expected > 0
+
+    def stay(self, until: float) -> bool:
+        if self.expected:
+            self.stays.append((self.expected, until > 0))
+            if until:
+                self.answer()
+        self.expected = 0
+        return False
 
 
 @pytest.mark.trio
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_answers_are_expected_unless_they_were_given_at_once(context: OwningContext, at_once: bool) -> None:
-    async with a_lookout() as lookout, serving(context, at_once=at_once, lookout=lookout) as rig:
+async def test_answers_are_waited_for_unless_they_were_given_at_once(context: OwningContext, at_once: bool) -> None:
+    lookout = FakeLookout()
+    async with serving(context, at_once=at_once, lookout=lookout) as rig:
         rig.client().send(rig.frames())
         while not rig.submitted:
             await trio.testing.wait_all_tasks_blocked()
-        expected = lookout.coming
-    assert expected is not at_once
+        await trio.testing.wait_all_tasks_blocked()
+    assert lookout.stays == [(1, not at_once)]
 
 
 @pytest.mark.trio
-async def test_while_answers_are_expected_a_reply_wakes_nobody_and_is_sent_by_who_looks(
+async def test_when_the_loop_has_its_turn_between_requests_nothing_is_promised(context: OwningContext) -> None:
+    """A promise of the first half would be kept after the second only; meanwhile the owner of iopub may have woken."""
+    lookout = FakeLookout()
+    async with serving(context, lookout=lookout) as rig:
+        client = rig.client()
+        for _ in range(_BATCH + 1):
+            client.send(rig.frames())
+        while len(rig.submitted) <= _BATCH:
+            await trio.testing.wait_all_tasks_blocked()
+        await trio.testing.wait_all_tasks_blocked()
+    assert lookout.stays == [(_BATCH, False), (1, True)]
+
+
+@pytest.mark.trio
+async def test_during_the_stay_a_reply_wakes_nobody_and_is_sent_by_who_looks(
     context: OwningContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wakes: list[OwnedSocket] = []
-    async with a_lookout() as lookout, serving(context, lookout=lookout) as rig:
+    lookout = FakeLookout()
+    async with serving(context, lookout=lookout) as rig:
+
+        def answer() -> None:
+            with monkeypatch.context() as patched:
+                patched.setattr(OwnedSocket, "wake", wakes.append)
+                rig.channel.reply(rig.submitted[0], {"status": "ok"})
+                rig.channel.send_what_waits()
+
+        lookout.answer = answer
         client = rig.client()
         client.send(rig.frames())
-        while not rig.submitted:
-            await trio.testing.wait_all_tasks_blocked()
-        with monkeypatch.context() as patched:
-            patched.setattr(OwnedSocket, "wake", wakes.append)
-            rig.channel.reply(rig.submitted[0], {"status": "ok"})
-            rig.channel.send_what_waits()
-            reply = rig.reply_in(await client.receive())
+        reply = rig.reply_in(await client.receive())
     assert (reply["content"], wakes) == ({"status": "ok"}, [])
 
 

@@ -310,7 +310,6 @@ class IOLoop:
                 )
                 for watcher in channels.watchers:
                     helpers.start_soon(watcher.serve)
-                helpers.start_soon(self._lookout.serve)
                 if self._fds is not None:
                     helpers.start_soon(self._fds.serve)
                 if self._terminal is not None:

@@ -88,7 +88,7 @@ class IOPub:
         peers: watches the socket, and remembers connections.
         greeting: for the first subscriber, if nothing was published before it came. That the kernel starts is no
             longer true afterwards, and qtconsole, if it has sent a cell by then, takes it for the end of a crash.
-        lookout: told when this sleeps and when it looks.
+        lookout: told when this sleeps; then another task of the I/O loop may send for it.
         send_replies: sends the replies of the shell channel that wait; called before output is published.
 
     Attributes:
@@ -135,18 +135,18 @@ class IOPub:
         try:
             await self._wait_for_first_subscriber()
             while True:
-                self._lookout.look()
+                self._lookout.may_look(None)
                 self._send_replies()
                 await self._welcome_subscribers()
-                if queue.has_messages or self._finishing or trio.current_time() >= self._text_due:
+                if queue.has_messages or self._batch or self._finishing or trio.current_time() >= self._text_due:
                     await self._publish_all()
                 if self._finishing and queue.is_empty:
                     return
                 due = self._next_text()
-                self._lookout.sleep(socket.wake)
+                self._lookout.may_look(self._look)
                 await socket.wait(deadline=due)
         finally:
-            self._lookout.look()
+            self._lookout.may_look(None)
             self.losses.unsent = len(self._batch)
             queue.close()
 
@@ -191,12 +191,27 @@ class IOPub:
 
     async def _publish_all(self) -> None:
         self._text_due = math.inf
-        batch = self._batch = self._queue.take()
+        batch = self._batch
+        batch += self._queue.take()
         while batch:
             self._send_messages(batch)
             if batch:
                 await self._publish(batch[0])
                 batch.popleft()
+
+    def _look(self) -> None:
+        """Send the messages that wait, as far as there is room, while the owner sleeps; it is woken for all else.
+
+        It may come again before the owner has woken, which then finds all that was left, in order, in the batch. Text
+        after the last message is the owner's: it was rung for, or has a time.
+        """
+        self._send_replies()
+        if self._queue.has_messages:
+            self._batch += self._queue.take(last_text=False)
+            self._send_messages(self._batch)
+            self._socket.return_to_owner()
+            if self._batch:
+                self._socket.wake()
 
     def _send_messages(self, batch: deque[Output | StreamRun]) -> None:
         """Send the messages in front, without a coroutine for each: up to text, a breather, or one without room."""

@@ -102,16 +102,12 @@ def open_channels(
         watchers.append(Peers(socket, token, complaints[Channel.iopub], remembers=settings.transport == "tcp"))
         stack.callback(watchers[0].close)  # if the socket cannot be bound; otherwise it is closed before that
 
+    routers = {channel: bind(zmq.ROUTER, channel, configure_router) for channel in (Channel.shell, Channel.control)}
     requests = {
         channel: RequestChannel(
-            channel,
-            bind(zmq.ROUTER, channel, configure_router),
-            codec,
-            submit,
-            complaints[channel],
-            lookout if channel == Channel.shell else None,
+            channel, router, codec, submit, complaints[channel], lookout if channel == Channel.shell else None
         )
-        for channel in (Channel.shell, Channel.control)
+        for channel, router in routers.items()
     }
     asking = bind(zmq.ROUTER, Channel.stdin, configure_router)
     stdin = Stdin(asking, codec, complaints[Channel.stdin])
@@ -127,6 +123,8 @@ def open_channels(
         lookout=lookout,
         send_replies=requests[Channel.shell].send_what_waits,
     )
+    lookout.open([owned.descriptor for owned in (*routers.values(), publishing)])
+    stack.callback(lookout.close)
     watchers.append(Peers(asking.socket, token, complaints[Channel.stdin], came=stdin.client_came))
     for watcher in watchers:
         stack.callback(watcher.close)

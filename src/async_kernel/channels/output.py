@@ -122,7 +122,7 @@ class OutputQueue:
                 self._open.clear()
             self._size += item.size
             full = self._size > self._limit
-        if item.awaited or not self._lookout.coming:
+        if not self._lookout.covers(awaited=item.awaited):
             self._wake()
         if full:
             self._wait_for_room()
@@ -216,12 +216,19 @@ class OutputQueue:
             last = self._items[-1] if self._items else None
             return isinstance(last, StreamRun) and last.texts[-1:] != [] and last.texts[-1].endswith("\n")
 
-    def take(self) -> deque[Output | StreamRun]:
-        """Everything that waits, in order. It counts against the limit until :meth:`sent`."""
+    def take(self, *, last_text: bool = True) -> deque[Output | StreamRun]:
+        """Everything that waits, in order, if wanted without the text after the last message.
+
+        It counts against the limit until :meth:`sent`.
+        """
         with self.lock:
             items, self._items = self._items, deque()
-            self._open.clear()
             self._messages = 0
+            if not last_text:
+                while items and isinstance(items[-1], StreamRun):
+                    self._items.appendleft(items.pop())
+            # Runs that stay are still open if they were; what comes for a run that was taken goes after all of this.
+            self._open = {key: run for key, run in self._open.items() if run in self._items} if self._items else {}
         return items
 
     def sent(self, size: int) -> None:

@@ -10,19 +10,20 @@ Closing: :meth:`RequestChannel.stop_reading`, and after the last reply :meth:`Re
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 import zmq
 
+from async_kernel.channels.lookout import STAY_S, Lookout
 from async_kernel.transport.codec import RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from async_kernel.channels.complaints import Complaints
-    from async_kernel.channels.lookout import Lookout
     from async_kernel.protocol.request import Request
     from async_kernel.transport.codec import Codec
     from async_kernel.transport.owned_socket import OwnedSocket
@@ -39,7 +40,7 @@ class RequestChannel:
 
     Args:
         submit: called in the I/O loop with every valid request; must not block. What it raises ends the channel.
-        lookout: told when answers are to be expected; while it looks by itself, replies do not wake this channel.
+        lookout: where this waits for answers to what it has handed on; what they come with wakes nobody meanwhile.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class RequestChannel:
         self._codec = codec
         self._submit = submit
         self._complaints = complaints
-        self._lookout = lookout
+        self._lookout = lookout or Lookout()
         self._replies: deque[list[bytes | memoryview]] = deque()
         self._barriers: deque[Callable[[], object]] = deque()
         self._submitting: int | None = None  # the thread that does
         self._answered = False  # the request that is being submitted
+        self._handed_on = False  # a request, since the last stay
         self._sending = False
         self._reading = True
         self._finishing = False
@@ -70,6 +72,7 @@ class RequestChannel:
     async def serve(self) -> None:
         """Serve until :meth:`finish` and all replies are out. Errors of the socket and of ``submit`` go out."""
         socket = self._socket
+        until = 0.0
         try:
             while True:
                 await self._send_replies()
@@ -77,13 +80,18 @@ class RequestChannel:
                     return
                 barriers = len(self._barriers)  # one that comes during the reading waits for the next
                 if self._reading and not self._read_some():
+                    self._lookout.stay(0.0)
                     await trio.lowlevel.checkpoint()
                     continue
                 for _ in range(barriers):
                     self._barriers.popleft()()
-                if self._replies or self._barriers:
+                until = until or time.perf_counter() + STAY_S  # and not later, before the loop has had its turn
+                more = self._lookout.stay(until if self._handed_on else 0.0)
+                self._handed_on = False
+                if more or self._replies or self._barriers:
                     continue
                 await (socket.wait() if self._reading else socket.wait_for_wake())
+                until = 0.0
         finally:
             self._ended = True
             self.undeliverable += len(self._replies)
@@ -111,7 +119,7 @@ class RequestChannel:
         self._replies.append(frames)
         if self._submitting == threading.get_ident():
             self._answered = True  # by the owner, who looks for replies before it sleeps: it need not wake itself
-        elif self._lookout is None or not self._lookout.coming:
+        elif not self._lookout.covers():
             self._socket.wake()
 
     def barrier(self, fn: Callable[[], object]) -> None:
@@ -141,11 +149,11 @@ class RequestChannel:
             except RemoteError as exc:
                 self._complaints.add(exc)
             else:
+                self._lookout.expect()
                 self._submitting, self._answered = threading.get_ident(), False
                 self._submit(request)
                 self._submitting = None
-                if self._lookout is not None and not self._answered:
-                    self._lookout.expect()
+                self._handed_on = self._handed_on or not self._answered
         return False
 
     def send_what_waits(self) -> None:

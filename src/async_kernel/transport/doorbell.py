@@ -26,7 +26,13 @@ __all__ = ["Doorbell", "make_doorbell"]
 
 
 class Doorbell(Protocol):
-    """Wakes one waiting task; made and closed in its loop."""
+    """Wakes one waiting task; made and closed in its loop.
+
+    Attributes:
+        descriptor: readable when a wait would return; None where the system has no such thing.
+    """
+
+    descriptor: int | None
 
     def ring(self) -> None:
         """Make the present, or the next, wait return. Any thread, signal handlers; nothing after :meth:`close`."""
@@ -56,6 +62,7 @@ class EventDoorbell:
         self._both = select.epoll()
         self._both.register(descriptor, select.EPOLLIN)
         self._both.register(self._event, select.EPOLLIN)
+        self.descriptor: int | None = self._both.fileno()
         # A thread must not ring a number that means another file by now. Reentrant: finalizers print anywhere.
         self._lock = threading.RLock()
         self._closed = False
@@ -92,6 +99,7 @@ class TokenDoorbell:
     """A cancel scope around the wait, cancelled through the loop's token."""
 
     def __init__(self, descriptor: int, token: TrioToken) -> None:
+        self.descriptor: int | None = None
         self._descriptor = descriptor
         self._token = token
         self._wait: trio.CancelScope | None = None

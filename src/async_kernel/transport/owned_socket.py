@@ -156,6 +156,11 @@ class OwnedSocket:
         await self._bell.wait(deadline, bell_only=True)
         self._rung = False
 
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when :meth:`wait` would return; None where the system has no such thing."""
+        return self._bell.descriptor
+
     def return_to_owner(self) -> None:
         """Another task has sent while the owner slept: if that has eaten the edge of a message, wake him."""
         if self._getsockopt(_EVENTS) & _POLLIN:
