@@ -65,9 +65,20 @@ def test_a_message_of_unknown_origin_is_passed_by_nobody() -> None:
     assert contents(queue) == [("stdout", "1", "a"), b"comm", ("stdout", "2", "a")]
 
 
-def test_only_text_is_written() -> None:
-    with pytest.raises(TypeError, match="text must be a str, not bytes"):
-        OutputQueue(1000).write("stdout", b"x", A)  # type: ignore[arg-type]
+def test_cells_that_write_in_turns_keep_a_run_each_until_a_message_ends_it() -> None:
+    queue = OutputQueue(1000)
+    for number in range(2):
+        queue.write("stdout", f"a{number}", A)
+        queue.write("stdout", f"b{number}", dict(B))  # another object, the same cell
+    queue.put(Output([b"m"], parent=B))
+    for parent in (B, A, B):
+        queue.write("stdout", "x", parent)
+    assert contents(queue) == [
+        ("stdout", "a0a1x", "a"),
+        ("stdout", "b0b1", "b"),
+        b"m",
+        ("stdout", "xx", "b"),
+    ]
 
 
 def test_messages_wake_always_and_text_when_it_is_wanted() -> None:

@@ -5,10 +5,10 @@ order. Text is kept raw and joined where it lies: as long as nothing else of the
 an append to a list. All else happens under one lock (a reentrant one: a signal handler or a finalizer that prints may
 run anywhere, in the middle of a print of the same thread, too).
 
-A print that finds an open run takes no lock, which would be a seventh of its cost. What makes this safe is an order:
-the owner says that a run is queued no more, and then drains it; a producer appends, and then looks whether it is still
-queued. So a text that was appended too late to be drained is seen by its producer, who queues the run again. (Single
-steps on lists, and the adding up of the size, are not interrupted by other threads: CPython's GIL.)
+A print that goes where that before it went takes no lock, which would be a seventh of its cost. What makes this safe is
+an order: the owner says that a run is queued no more, and then drains it; a producer appends, and then looks whether it
+is still queued. So a text that was appended too late to be drained is seen by its producer, who queues the run again.
+(Single steps on lists, and the adding up of the size, are not interrupted by other threads: CPython's GIL.)
 
 The queue is bounded by back-pressure: whoever puts in something while more than the limit waits is held up until half
 of it has gone. A single thing of any size is taken; its producer waits afterwards. The wait holds no lock and ends
@@ -96,6 +96,7 @@ class OutputQueue:
         self.lock: threading.RLock = threading.RLock()
         self._items: deque[Output | StreamRun] = deque()
         self._open: dict[str, StreamRun] = {}
+        self._last: StreamRun | None = None  # that was looked for in them: a print looks here first
         self._messages = 0
         self._size = 0
         self._waiters: list[Callable[[], object]] = []
@@ -120,6 +121,7 @@ class OutputQueue:
                 self._open.pop(key, None)
             else:
                 self._open.clear()
+            self._last = None
             self._size += item.size
             full = self._size > self._limit
         if not self._lookout.covers(awaited=item.awaited):
@@ -128,33 +130,26 @@ class OutputQueue:
             self._wait_for_room()
 
     def write(self, name: StreamName, text: str, parent: Parent, *, wait: bool = True) -> None:
-        """Add text to a stream. May wait for room, unless not to ``wait``.
-
-        Raises:
-            TypeError: if ``text`` is not a string.
-        """
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- user code calls it, too
-            msg = f"text must be a str, not {type(text).__name__}"
-            raise TypeError(msg)
-        key: str = parent.get("msg_id", "") if parent else ""  # _key, without the call: every print passes here
-        run = self._open.get(key)
-        if run is None or run.name != name:
-            run = self._open_run(key, name, parent)
+        """Add text to a stream. May wait for room, unless not to ``wait``."""
+        run = self._last
+        if run is None or run.parent is not parent or run.name != name:
+            run = self._open_run(name, parent)
             if run is None:
                 return
         cost = len(text) + WRITE_BYTES
         run.texts.append(text)
         self._size = size = self._size + cost
         if not run.queued:
-            self._queue_again(key, run)
+            self._queue_again(run)
         if self._wake_for_text:
             self._wake_for_text = False
             self._wake()
         if size > self._limit and wait:
             self._wait_for_room()
 
-    def _open_run(self, key: str, name: StreamName, parent: Parent) -> StreamRun | None:
+    def _open_run(self, name: StreamName, parent: Parent) -> StreamRun | None:
         """The run that text goes to now; None if nobody takes it any more."""
+        key = _key(parent)
         with self.lock:
             if self._closed:
                 self.refused += 1
@@ -163,9 +158,10 @@ class OutputQueue:
             if run is None or run.name != name:
                 self._open[key] = run = StreamRun(name, parent)
                 self._items.append(run)
+            self._last = run
             return run
 
-    def _queue_again(self, key: str, run: StreamRun) -> None:
+    def _queue_again(self, run: StreamRun) -> None:
         """The owner has drained the run, perhaps before the last text was appended."""
         with self.lock:
             if run.queued or not run.texts:
@@ -176,7 +172,8 @@ class OutputQueue:
                 return
             run.queued = True
             self._items.append(run)
-            self._open[key] = run  # what this thread writes next must not go before it, to a run opened meanwhile
+            # What this thread writes next must not go before it, to a run opened meanwhile.
+            self._open[_key(run.parent)] = self._last = run
 
     def _wait_for_room(self) -> None:
         if threading.get_ident() == self._owner_thread:
@@ -228,6 +225,7 @@ class OutputQueue:
                 while items and isinstance(items[-1], StreamRun):
                     self._items.appendleft(items.pop())
             # Runs that stay are still open if they were; what comes for a run that was taken goes after all of this.
+            self._last = None
             self._open = {key: run for key, run in self._open.items() if run in self._items} if self._items else {}
         return items
 
@@ -256,6 +254,7 @@ class OutputQueue:
                     item.drain()
             self._items.clear()
             self._open.clear()
+            self._last = None
             self._size = 0
             self._wake = _nobody
             self._make_room()
