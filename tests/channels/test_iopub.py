@@ -281,6 +281,33 @@ async def test_a_subscription_that_comes_during_stays_is_welcomed(context: Ownin
 
 
 @pytest.mark.trio
+async def test_while_the_owner_is_awake_a_message_wakes_nobody_and_is_seen_before_it_sleeps(
+    context: OwningContext, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    published, wakes = list[str](), list[str]()
+    async with publishing(context) as rig:
+        subscriber = await rig.subscriber()
+        publish_all = rig.iopub._publish_all
+
+        async def and_then_another_comes() -> None:
+            await publish_all()
+            if not published:
+                published.append("display_data")
+                with monkeypatch.context() as patched:
+                    patched.setattr(rig.queue, "_wake", lambda: wakes.append("wake"))
+                    rig.publish("display_data")
+
+        monkeypatch.setattr(rig.iopub, "_publish_all", and_then_another_comes)
+        began = trio.current_time()
+        rig.publish("status", execution_state="busy")
+        assert await subscriber.brief(2) == ["status", "display_data"]
+        took = trio.current_time() - began
+        await trio.testing.wait_all_tasks_blocked()
+        looks = rig.queue.owner_looks
+    assert (wakes, looks, took) == ([], False, 0)
+
+
+@pytest.mark.trio
 async def test_replies_go_before_output(context: OwningContext) -> None:
     order: list[str] = []
     async with publishing(context, send_replies=lambda: order.append("replies")) as rig:

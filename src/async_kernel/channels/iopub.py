@@ -136,13 +136,18 @@ class IOPub:
             await self._wait_for_first_subscriber()
             while True:
                 self._lookout.may_look(None)
+                queue.owner_looks = True
                 self._send_replies()
                 await self._welcome_subscribers()
                 if queue.has_messages or self._batch or self._finishing or trio.current_time() >= self._text_due:
                     await self._publish_all()
                 if self._finishing and queue.is_empty:
                     return
+                queue.owner_looks = False
                 due = self._next_text()
+                if queue.has_messages:  # of a thread that has relied on it
+                    await trio.lowlevel.checkpoint()
+                    continue
                 self._lookout.may_look(self._look)
                 await socket.wait(deadline=due)
         finally:

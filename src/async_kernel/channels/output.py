@@ -88,6 +88,8 @@ class OutputQueue:
 
     Attributes:
         lock: held while something is put in or taken out, never while waiting; for who must do two of these at once.
+        owner_looks: whether the owner is awake, and will take it back and then look for messages before it sleeps; so
+            they need not wake it. The owner says so.
     """
 
     def __init__(self, limit: int, lookout: Lookout | None = None) -> None:
@@ -104,6 +106,7 @@ class OutputQueue:
         self._owner_thread: int | None = None
         self._wake_for_text = False
         self._closed = False
+        self.owner_looks: bool = False
         self.refused: int = 0
 
     # ---- producers, any thread
@@ -124,7 +127,7 @@ class OutputQueue:
             self._last = None
             self._size += item.size
             full = self._size > self._limit
-        if not self._lookout.covers(awaited=item.awaited):
+        if not self.owner_looks and not self._lookout.covers(awaited=item.awaited):
             self._wake()
         if full:
             self._wait_for_room()
