@@ -353,7 +353,7 @@ def message(
     """
     identity = (b"kernel." + msg_type.encode() if topic is None else topic,)
     frames = codec.encode(msg_type, content, parent=parent, metadata=metadata, identity=identity, buffers=buffers)
-    awaited = msg_type == "comm_msg" or (msg_type == "status" and content.get("execution_state") == "idle")
+    awaited = msg_type == "status" and content.get("execution_state") == "idle"
     return Output(frames, parent=parent, awaited=awaited)
 
 

@@ -4,9 +4,10 @@ Waking a thread costs a system call here and a switch there; then both want the 
 sleep and to wake. But whoever hands a request to another thread knows that something will come. So the shell channel
 says that before it does (:meth:`Lookout.expect`: the other thread may run at once), and then waits for it here, for a
 millisecond and without going through its loop (:meth:`Lookout.stay`). Until then nobody wakes a task for messages and
-replies. What somebody may wait for, ``idle``, which comes after all else, and the messages of comms, is looked for at
-once. A cell that takes longer than the millisecond has its ``busy`` seen then, whatever it does, and what it shows
-afterwards wakes the owner of iopub. (Text has rules of its own, see :mod:`~async_kernel.channels.iopub`.)
+replies. Only ``idle``, which comes after all else, is looked for at once. (A ring in the middle would pass on the GIL
+there, and two threads would want it.) A cell that takes longer than the millisecond has its ``busy`` seen then,
+whatever it does, and what it shows afterwards wakes the owner of iopub. (Text has rules of its own, see
+:mod:`~async_kernel.channels.iopub`.)
 
 What comes for another task of the loop, or rings for it, ends the stay at once, but for what only trio knows of (calls
 from other threads, its clock, files): that waits for the millisecond, two at most. Then the loop has its turn.

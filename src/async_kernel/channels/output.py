@@ -65,7 +65,7 @@ class Output:
     Attributes:
         frames: topic first.
         parent: the header of the request that caused it.
-        awaited: whether somebody may wait for it; then the owner is woken even if it is about to look.
+        awaited: whether whoever is about to look shall do it at once.
         size: what it counts against the limit, in bytes.
     """
 
