@@ -115,6 +115,22 @@ async def test_questions_are_answered_while_a_cell_blocks_the_loop(tmp_path: Pat
         assert answers == [["upper"]]
 
 
+async def test_nothing_is_looked_for_behind_a_line_that_would_stop_everything(tmp_path: Path) -> None:
+    """IPython's patterns take the square of it, and hold the GIL: behind a megabyte, for many minutes."""
+    async with ip_session(tmp_path) as session:
+        long, longer = (f"picture = '{'A' * length}'" for length in (3_000, 1_000_000))
+        assert (await completed(session, f"{long}.upp"))["matches"] == ["upper"]
+        assert (await completed(session, f"{longer}.upp")) == {
+            "status": "ok",
+            "matches": [],
+            "cursor_start": len(longer) + 4,
+            "cursor_end": len(longer) + 4,
+            "metadata": {"_jupyter_types_experimental": []},
+        }
+        assert (await completed(session, f"{longer}\n'a'.upp"))["matches"] == ["upper"]
+        assert (await completed(session, f"'a'.upp; {longer}", len("'a'.upp")))["matches"] == ["upper"]
+
+
 # -- inspect ---------------------------------------------------------------------------------------------------
 
 

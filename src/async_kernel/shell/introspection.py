@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import warnings
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from IPython.utils.tokenutil import token_at_cursor
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from async_kernel.typing import Content
 
 __all__ = ["HasCompleter", "complete", "history", "inspect", "is_complete", "take_back_filter"]
+
+LONGEST_LINE: Final = 5_000
+"""Characters before the cursor in its line behind which nothing is completed: IPython searches them with patterns that
+take time by the square, with the GIL held. For 5000 it is some milliseconds each; behind a picture in Base64 nothing in
+the kernel would move for minutes.
+"""
 
 _making = threading.Lock()
 
@@ -51,10 +57,12 @@ class HasCompleter:
 
 
 def complete(shell: IPShell[Any], code: str, cursor_pos: int) -> Content:
-    """The content of a complete_reply."""
-    completer, module = shell.Completer, late_import("IPython.core.completer")
-    _allow(module.ProvisionalCompleterWarning)
-    found: list[Completion] = list(module.rectify_completions(code, completer.completions(code, cursor_pos)))
+    """The content of a complete_reply; nothing is found behind :data:`LONGEST_LINE` characters of a line."""
+    found: list[Completion] = []
+    if cursor_pos - (code.rfind("\n", 0, cursor_pos) + 1) <= LONGEST_LINE:
+        completer, module = shell.Completer, late_import("IPython.core.completer")
+        _allow(module.ProvisionalCompleterWarning)
+        found = list(module.rectify_completions(code, completer.completions(code, cursor_pos)))
     return {
         "status": "ok",
         "matches": [completion.text for completion in found],
