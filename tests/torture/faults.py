@@ -30,6 +30,12 @@ class Fault:
     on: str | None = None
 
 
+LITTLE_MEMORY = (
+    "import resource, psutil\n"
+    "limit = psutil.Process().memory_info().vms + (300 << 20)\n"
+    "resource.setrlimit(resource.RLIMIT_AS, (limit, -1))\n"
+)
+
 FAULTS = {
     "recursion without end": Fault("def f(): return f()\nf()", "RecursionError"),
     "10 000 deep recursion": Fault("def f(n): return f(n - 1) if n else 0\nf(10_000)", "RecursionError"),
@@ -38,12 +44,10 @@ FAULTS = {
     ),
     "MemoryError, one big": Fault("bytes(1 << 50)", "MemoryError"),
     "MemoryError, address space full": Fault(
-        "import resource, psutil\n"
-        "def f():\n    kept = []\n    while True: kept.append(bytearray(1 << 20))\n"
-        "limit = psutil.Process().memory_info().vms + (300 << 20)\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (limit, -1))\nf()",
-        ("MemoryError", -6),
-        "no threads",
+        f"{LITTLE_MEMORY}def f():\n    kept = []\n    while True: kept.append(bytearray(1 << 20))\nf()", "MemoryError"
+    ),
+    "MemoryError, full of what is kept": Fault(
+        f"{LITTLE_MEMORY}kept = []\nwhile True: kept.append(bytearray(1 << 20))", "MemoryError", "no threads"
     ),
     "descriptors 1 and 2 closed": Fault("import os\nos.close(1)\nos.close(2)"),
     "sys.stdout replaced": Fault("import io, sys\nsys.stdout = io.StringIO()", holds="mute"),

@@ -31,6 +31,7 @@ from async_kernel.shell.ipython import (
     configured_script_magics,
 )
 from async_kernel.shell.running.compiling import AWAITED_CALLS, await_magics, compile_nodes
+from async_kernel.shell.running.memory import give_back, refill
 from async_kernel.shell.running.namespace import acting
 from async_kernel.shell.running.runs import Run, current_run, waited_for
 from async_kernel.shell.showing.traceback import trim
@@ -261,6 +262,7 @@ class RunsCode(ShellPart):
     async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
         """Run a code object in the user's namespace and show its error; True if it failed."""
         __tracebackhide__ = "__ipython_bottom__"  # what debuggers hide: this frame and those that lead here
+        refill()
         try:
             value = eval(code_obj, self.user_global_ns, self.user_ns)  # noqa: S307 -- that is what a shell is for
             if async_:
@@ -268,6 +270,7 @@ class RunsCode(ShellPart):
             if (cell := current_cell.get()) is not None and cell.children is not None:
                 await cell.children.join()
         except BaseException as exc:
+            give_back(exc)
             cell = current_cell.get()
             if cell is not None:
                 cell.gate.withdraw()  # what interrupted a wait of ours may be on its way as an exception, too
