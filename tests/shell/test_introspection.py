@@ -88,6 +88,14 @@ async def test_nothing_to_complete_is_an_empty_answer(tmp_path: Path) -> None:
         assert reply["cursor_start"] <= reply["cursor_end"] == 21
 
 
+@pytest.mark.parametrize("code", ["", "    ", "if True:\n    ", "\t", "%", "x = '", "/", "\x00", "é🐍", "(" * 200])
+async def test_nothing_is_written_for_a_completion(tmp_path: Path, code: str) -> None:
+    """What breaks in IPython's completer is written to its client, where it stands between the cells of a console."""
+    async with ip_session(tmp_path) as session:
+        assert (await completed(session, code))["status"] == "ok"
+        assert [sent for sent in session.wire.sent if sent.kind == "stream"] == []
+
+
 async def test_questions_are_answered_while_a_cell_blocks_the_loop(tmp_path: Path) -> None:
     async with ip_session(tmp_path) as session:
         code = """

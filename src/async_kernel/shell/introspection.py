@@ -16,6 +16,8 @@ from async_kernel.lifetime.late_import import late_import
 from async_kernel.shell.showing.json_ready import json_ready
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.completer import Completion
 
     from async_kernel.shell.ipshell import IPShell
@@ -53,7 +55,23 @@ class HasCompleter:
                 late_import("IPython.core.completerlib")  # which imports the other one
                 base: Any = super()
                 base.init_completer()  # sets this very attribute
+                _let_blank_lines_pass(vars(self)["Completer"])
             return vars(self)["Completer"]
+
+
+def _let_blank_lines_pass(completer: Any) -> None:
+    """Have what completes names of files accept a line of blanks.
+
+    It raises for one (IPython 9.18), and IPython shows the traceback to whoever has asked: consoles print it.
+    """
+    extract: Callable[[str], str] | None = getattr(completer, "_extract_code", None)
+    if extract is None:
+        return
+
+    def extract_from_more(line: str) -> str:
+        return extract(line) if line.strip() else line
+
+    completer._extract_code = extract_from_more  # noqa: SLF001 -- see above
 
 
 def complete(shell: IPShell[Any], code: str, cursor_pos: int) -> Content:
