@@ -220,7 +220,9 @@ class Codec:
             raise RemoteError(msg)
         if (size := self.session.digest_history_size) > 0:
             if len(self._seen) >= size:
-                del self._seen[next(iter(self._seen))]
+                # Many at once: to find its first key a dict passes all that were deleted before it.
+                for oldest in list(itertools.islice(self._seen, size // 10 + 1)):
+                    del self._seen[oldest]
             self._seen[signature] = None
 
     def _check_that_it_can_go_out_again(self, header: dict[str, Any]) -> None:
