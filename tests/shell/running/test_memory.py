@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any, cast
+
+import psutil
 import pytest
 
+from async_kernel.platforms.addresses import take_addresses
 from async_kernel.shell.running import memory
 
 MORE_THAN_THERE_IS = 1 << 56
@@ -86,4 +91,14 @@ def test_the_reserve_is_there_again_when_there_is_room(monkeypatch: pytest.Monke
         assert memory._reserve == []
     memory.refill()
     [again] = memory._reserve
-    assert len(again) == memory.ENOUGH
+    assert len(cast("Any", again)) == memory.ENOUGH
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_the_reserve_uses_no_memory_of_the_machine() -> None:
+    before = psutil.Process().memory_info()
+    taken = take_addresses(64 * memory.ENOUGH)
+    after = psutil.Process().memory_info()
+    assert taken is not None
+    assert after.vms - before.vms >= 64 * memory.ENOUGH
+    assert after.rss - before.rss < memory.ENOUGH

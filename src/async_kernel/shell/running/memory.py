@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Final, cast
 
+from async_kernel.platforms.addresses import take_addresses
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -22,28 +24,29 @@ def give_back(error: BaseException) -> None:
     When memory is full of what the user keeps, the reserve is there for telling, and for the cell that deletes some.
     """
     failed = [each for each in _with_those_around(error, set()) if isinstance(each, MemoryError)]
-    if not failed or _allocated(ENOUGH):
+    if not failed or take_addresses(ENOUGH) is not None:
         return
     for each in failed:
         traceback.clear_frames(each.__traceback__)
-    _reserve[:] = _allocated(ENOUGH)
+    _fill_reserve()  # the old one is still taken: if there is no room for another, that one is to be used now
 
 
 def refill() -> None:
     """Have a reserve again when it was used and there is room for more than that."""
-    if not _reserve and _allocated(4 * ENOUGH):
-        _reserve[:] = _allocated(ENOUGH)
+    if not _reserve and take_addresses(4 * ENOUGH) is not None:
+        _fill_reserve()
 
 
-def _allocated(size: int) -> list[bytearray]:
-    """So much memory, or nothing. It is never written to: it takes room among addresses only."""
-    try:
-        return [bytearray(size)]
-    except MemoryError:
-        return []
+_reserve: list[object] = []
+"""Addresses only: the machine's memory is not used for it, and none of it shows in what the kernel has."""
 
 
-_reserve = _allocated(ENOUGH)
+def _fill_reserve() -> None:
+    taken = take_addresses(ENOUGH)
+    _reserve[:] = [] if taken is None else [taken]
+
+
+_fill_reserve()
 
 
 def _with_those_around(error: BaseException, seen: set[int]) -> Generator[BaseException]:
