@@ -68,6 +68,15 @@ def test_cells_that_were_sent_together_begin_in_order(client: Client, tmp_path: 
     assert client.value("[where for _, where in sorted(began)]") == str(["nowhere"] * 4 + ["cell 1"])
 
 
+@pytest.mark.parametrize("first_line", ["# task", "# thread", "# thread name=one"])
+def test_two_cells_of_one_id_both_run(client: Client, first_line: str) -> None:
+    client.run("ran = []")
+    for n in range(2):
+        client.start(f"{first_line}\nimport anyio; await anyio.sleep(0.05); ran.append({n})", header={"msg_id": "same"})
+    client.until(lambda: client.value("sorted(ran)") == "[0, 1]", "both")
+    assert client.run(f"{first_line}\n6 * 7").text == "42"
+
+
 def test_a_cell_in_a_thread_runs_while_another_blocks(client: Client) -> None:
     blocking = client.start(BLOCKS)
     client.printed(blocking, "ready")

@@ -94,6 +94,13 @@ async def test_one_that_is_cancelled_keeps_nobody_waiting(shell: Shell) -> None:
     assert await shell.let() == [2]
 
 
+async def test_two_with_the_same_id_keep_nobody_waiting(shell: Shell) -> None:
+    shell.cells[1].header["msg_id"] = shell.cells[0].header["msg_id"]
+    shell.start(0, 1, 2)
+    shell.tasks.start_soon(shell.queued, 3)
+    assert await shell.let(0, 1, 2) == [0, 1, 2, 3]
+
+
 async def test_a_cell_of_the_queue_begins_after_those_that_were_sent_before_it(shell: Shell) -> None:
     shell.start(0, 1, 3)
     shell.tasks.start_soon(shell.queued, 2)

@@ -32,7 +32,7 @@ class Beginnings:
 
     def __init__(self, begin: Callable[[Request], object]) -> None:
         self._begin = begin
-        self._expected: dict[str, Request] = {}
+        self._expected: dict[Request, None] = {}  # not by their msg_id: clients may use one twice
         self._row: deque[Request] = deque()
         self._deferred: deque[Request] = deque()
         self._too_early: dict[Request, anyio.Event] = {}
@@ -40,7 +40,7 @@ class Beginnings:
 
     def expect(self, request: Request) -> None:
         """A concurrent cell was sent, and :meth:`start` will be called for it. From any thread."""
-        self._expected[request.msg_id] = request
+        self._expected[request] = None
 
     def start(self, request: Request, *, after_another: bool) -> None:
         """Start the task of a concurrent cell.
@@ -73,8 +73,9 @@ class Beginnings:
 
     def has_begun(self, request: Request) -> None:
         """A concurrent cell runs now, or will not; the next one has its turn at its first await. Idempotent."""
-        if self._expected.pop(request.msg_id, None) is None:
+        if request not in self._expected:
             return
+        del self._expected[request]
         self._row.remove(request)  # the first one, unless it was cancelled
         self._too_early.pop(request, None)
         if self._row and self._row[0] in self._too_early:
@@ -90,6 +91,6 @@ class Beginnings:
         if not self._expected:
             return  # as nearly always
         self.release(before=request.received)
-        while any(cell.received < request.received for cell in list(self._expected.values())):
+        while any(cell.received < request.received for cell in list(self._expected)):
             self._one_more = anyio.Event()
             await self._one_more.wait()

@@ -53,7 +53,7 @@ class ShellLane:
         queue: the cells that wait.
         messages: those of comms that wait; served beside the cells, while somebody runs it.
         cells: those that run, the foreground cell and concurrent ones.
-        coming: the concurrent cells that have not begun, by msg_id.
+        coming: the concurrent cells that have not begun; not by their msg_id, which clients may use twice.
         session: background tasks; there while :meth:`open` is.
         interrupted_at: when it was interrupted last, seconds of ``time.monotonic``.
         abort_until: requests received before this time (seconds of ``time.monotonic``) are aborted.
@@ -76,11 +76,11 @@ class ShellLane:
         self.queue: Lane = Lane(name or "main shell", self._serve)
         self.messages: Lane = Lane(f"comms of {self.queue.name}", partial(message, self))
         self.cells: set[Cell] = set()
-        self.coming: dict[str, Request] = {}
+        self.coming: dict[Request, None] = {}
         self._beside_queue: deque[Request] = deque()
         self._beginnings: Beginnings = Beginnings(self._begin_beside)
         self._serving = False
-        self._begun_beside: dict[str, Request] = {}
+        self._begun_beside: dict[Request, None] = {}
         self.interrupted_at: float = -math.inf
         self.abort_until: float = 0.0
         self.last_parent: Header | None = None
@@ -103,18 +103,18 @@ class ShellLane:
 
     async def serve_beside(self, request: Request) -> None:
         """Serve a cell in this loop beside the lane: a concurrent cell."""
-        self._begun_beside[request.msg_id] = request  # before it waits no more: whoever looks for it finds it
+        self._begun_beside[request] = None  # before it waits no more: whoever looks for it finds it
         try:
-            if self.coming.pop(request.msg_id, None) is None:
+            if not self._comes_no_more(request):
                 return  # it was withdrawn
             current_session.set(self.session)
             await self._serve_one(self, request, False)
         finally:
-            del self._begun_beside[request.msg_id]
+            del self._begun_beside[request]
 
     def expect(self, request: Request) -> None:
         """A concurrent cell will come to :meth:`serve_beside`; until then it can be withdrawn."""
-        self.coming[request.msg_id] = request
+        self.coming[request] = None
 
     def start_beside(self, request: Request) -> None:
         """Start a concurrent cell as a task of this loop; from any thread, also before the lane serves."""
@@ -157,11 +157,11 @@ class ShellLane:
 
     def waiting(self) -> list[Request]:
         """The cells that have not begun."""
-        return [*self.queue.queued(), *list(self.coming.values())]
+        return [*self.queue.queued(), *list(self.coming)]
 
     def begun(self) -> list[Request]:
         """The cells that are being served: those about to begin, those that run, and those that have ended just now."""
-        return [*filter(None, [self.queue.serving]), *list(self._begun_beside.values())]
+        return [*filter(None, [self.queue.serving]), *list(self._begun_beside)]
 
     def tasks(self) -> list[Task | ForeignTask]:
         """Background tasks, children of cells, and what was started past the nurseries with asyncio itself."""
@@ -181,7 +181,15 @@ class ShellLane:
             if self.is_open:
                 self.token.call_soon(self._begin_deferred)
             return True
-        return self.coming.pop(request.msg_id, None) is not None
+        return self._comes_no_more(request)
+
+    def _comes_no_more(self, request: Request) -> bool:
+        """Whether a concurrent cell has not begun until now; whoever asks first has it, from any thread."""
+        try:
+            del self.coming[request]
+        except KeyError:
+            return False
+        return True
 
     def take_waiting(self) -> list[Request]:
         """Withdraw and return all that waits."""
